@@ -1,0 +1,74 @@
+//! What a mesh is told once, at start.
+
+use std::time::Duration;
+
+use pgmesh_name::{AllowList, NodeName};
+
+/// Settings of a [`crate::Mesh`]. Durations are those of the command line.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our own name: never dialled, always announced unless we are silent.
+    pub own: NodeName,
+    /// Whom we link to.
+    pub join: JoinScope,
+    /// Whose names we say.
+    pub announce: AnnounceScope,
+    /// Which names may be dialled.
+    pub allow: AllowList,
+    /// How often names are announced, before jitter.
+    pub announce_interval: Duration,
+    /// How long a name without a link must be silent before it is forgotten.
+    pub expiry: Duration,
+}
+
+/// Whom we link to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinScope {
+    /// The nodes of our own host.
+    Local,
+    /// Every name heard.
+    All,
+}
+
+impl JoinScope {
+    /// The word of the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Whose names we say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnnounceScope {
+    /// Nobody's: a silent observer.
+    None,
+    /// Our own.
+    Local,
+}
+
+impl AnnounceScope {
+    /// The word of the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, under this name.
+    pub fn new(own: NodeName) -> Self {
+        Self {
+            own,
+            join: JoinScope::All,
+            announce: AnnounceScope::Local,
+            allow: AllowList::default(),
+            announce_interval: Duration::from_secs(5),
+            expiry: Duration::from_secs(60),
+        }
+    }
+}

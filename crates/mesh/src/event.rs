@@ -1,0 +1,58 @@
+//! What happened, for logs, streams and counters.
+
+use pgmesh_name::NodeName;
+
+use crate::{Failure, Peer};
+
+/// A change that somebody watching the mesh wants to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A name was heard for the first time, or again after it was forgotten.
+    Heard(NodeName),
+    /// A node is linked.
+    NodeUp {
+        /// Who.
+        peer: Peer,
+        /// Whether it is another life of a node that we knew.
+        restarted: bool,
+    },
+    /// A node's link is gone.
+    NodeDown {
+        /// Who.
+        name: NodeName,
+        /// Why.
+        failure: Failure,
+    },
+    /// A dial ended without a link.
+    DialFailed {
+        /// Whom we dialled.
+        name: NodeName,
+        /// How many dials in a row have failed.
+        attempts: u32,
+        /// Why.
+        failure: Failure,
+    },
+    /// A name was silent and without a link for the expiry.
+    Forgotten(NodeName),
+    /// A name was heard that we leave alone.
+    Ignored(NodeName, IgnoredName),
+}
+
+/// Why a heard name is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IgnoredName {
+    /// No allow pattern covers it.
+    NotAllowed,
+    /// It lives on another host, and we join this host's nodes only.
+    OtherHost,
+}
+
+impl IgnoredName {
+    /// A label from a closed set, for counters.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not_allowed_here",
+            Self::OtherHost => "other_host",
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the mesh is told.
+
+use pgmesh_name::NodeName;
+
+use crate::DialId;
+
+/// Everything that can happen to a mesh.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A name was said on the channel.
+    HeardName(NodeName),
+    /// Our own announcement came back: we hear.
+    EchoHeard,
+    /// A link is up, whoever dialled. Replaces an older link of that name.
+    LinkUp {
+        /// Who is at the other end.
+        peer: Peer,
+        /// This link, as [`Input::LinkDown`] will name it.
+        link: LinkId,
+    },
+    /// A link is gone.
+    LinkDown {
+        /// Who was at the other end.
+        name: NodeName,
+        /// Which of its links; one that was replaced changes nothing.
+        link: LinkId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A dial ended without a link.
+    DialFailed {
+        /// Whom we dialled.
+        name: NodeName,
+        /// Which dial; an answer to an old one changes nothing.
+        dial: DialId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The Postgres session listens: what we say is said, what is said reaches us
+    /// (once an echo proves it).
+    PostgresUp,
+    /// The Postgres session is down or deaf.
+    PostgresDown,
+    /// The time of [`crate::Mesh::poll_timeout`] has come.
+    Timeout,
+    /// The daemon is stopping: dial nobody any more.
+    Shutdown,
+}
+
+/// Names one link for as long as the process lives; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// A node that a handshake has proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name, from its own handshake.
+    pub name: NodeName,
+    /// Which life of that name this is.
+    pub creation: u32,
+    /// Whether it is a hidden node (no PUBLISHED among its distribution flags).
+    pub hidden: bool,
+}
+
+/// Why a dial or a link ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A label from the closed set of the distribution layer.
+    pub kind: &'static str,
+    /// What happened and what to do about it, for a person.
+    pub message: String,
+    /// When trying again makes sense.
+    pub retry: Retry,
+}
+
+/// When trying again makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Soon: the node was away, or a packet was lost. Being heard is reason
+    /// enough for another dial.
+    Soon,
+    /// It answered and said no: a person has to change something first, and each
+    /// try writes into the other side's log.
+    Slowly,
+    /// It is a hidden node, and hidden nodes are none of ours.
+    NotOurs,
+}

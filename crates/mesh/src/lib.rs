@@ -1,0 +1,35 @@
+//! Decides whom we dial, what we announce and whom we forget.
+//!
+//! One state machine, [`Mesh`]: one [`Input`] enum in, one [`Action`] enum out,
+//! time as an argument. It has no clock, no sockets, no runtime and no logging,
+//! so that the same inputs and the same seed give the same actions: a bug seen
+//! anywhere becomes a seed of the simulator in `tests/`.
+//!
+//! ```
+//! use pgmesh_mesh::{Action, Config, Input, Mesh, Time};
+//!
+//! let own = "pgmesh@10.0.0.1".parse()?;
+//! let mut mesh = Mesh::new(Config::new(own), 42);
+//! mesh.handle(Time::ZERO, Input::HeardName("a@10.0.0.2".parse()?));
+//! assert!(matches!(mesh.poll_action(), Some(Action::Dial { .. })));
+//! # Ok::<(), pgmesh_name::NameError>(())
+//! ```
+
+mod action;
+mod backoff;
+mod config;
+mod event;
+mod input;
+mod member;
+mod mesh;
+mod newcomers;
+mod time;
+mod timers;
+
+pub use action::{Action, DialId};
+pub use config::{AnnounceScope, Config, JoinScope};
+pub use event::{Event, IgnoredName};
+pub use input::{Failure, Input, LinkId, Peer, Retry};
+pub use member::{Counts, Member, State};
+pub use mesh::Mesh;
+pub use time::Time;

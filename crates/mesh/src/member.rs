@@ -1,0 +1,145 @@
+//! What is known of one name.
+
+use crate::{DialId, Failure, LinkId, Peer, Retry, Time};
+
+/// Where a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Heard of, not linked; waiting for its next dial.
+    Heard,
+    /// Being dialled.
+    Dialing(DialId),
+    /// Linked.
+    Up(LinkId),
+    /// Was linked.
+    Down,
+    /// Answered and said no.
+    Refused,
+}
+
+impl State {
+    /// The word of the JSON shapes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Heard => "heard",
+            Self::Dialing(_) => "dialing",
+            Self::Up(_) => "up",
+            Self::Down => "down",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What is known of one name.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub(crate) state: State,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) hidden: bool,
+    pub(crate) last_heard_at: Option<Time>,
+    pub(crate) last_linked_at: Option<Time>,
+    pub(crate) last_dial_at: Option<Time>,
+    pub(crate) next_dial_at: Option<Time>,
+    pub(crate) attempts: u32,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Member {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Heard,
+            peer: None,
+            hidden: false,
+            last_heard_at: None,
+            last_linked_at: None,
+            last_dial_at: None,
+            next_dial_at: None,
+            attempts: 0,
+            failure: None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Who answered last, if a handshake ever succeeded: such a name is proven.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// Whether it is known to be a hidden node; such are not counted.
+    pub fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    /// When its name was last said on the channel.
+    pub fn last_heard_at(&self) -> Option<Time> {
+        self.last_heard_at
+    }
+
+    /// How many dials in a row have failed.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Why the last dial or link ended, while it is not up.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    pub(crate) fn is_proven(&self) -> bool {
+        self.peer.is_some()
+    }
+
+    /// Neither linked nor being dialled.
+    pub(crate) fn is_idle(&self) -> bool {
+        !matches!(self.state, State::Dialing(_) | State::Up(_))
+    }
+
+    /// The state of a name whose link or dial has just ended.
+    pub(crate) fn state_after(&self, failure: &Failure) -> State {
+        match (failure.retry, self.is_proven()) {
+            (Retry::Slowly, _) => State::Refused,
+            (Retry::Soon, true) => State::Down,
+            (Retry::Soon, false) | (Retry::NotOurs, _) => State::Heard,
+        }
+    }
+
+    /// The last moment that spoke for this name being alive.
+    pub(crate) fn last_sign_of_life(&self) -> Option<Time> {
+        self.last_heard_at.max(self.last_linked_at)
+    }
+}
+
+/// How many names are in which state; hidden ones are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Names known.
+    pub heard: usize,
+    /// Names being dialled.
+    pub dialing: usize,
+    /// Names linked.
+    pub up: usize,
+    /// Names that were linked.
+    pub down: usize,
+    /// Names that answered and said no.
+    pub refused: usize,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, member: &Member) {
+        if member.hidden {
+            return;
+        }
+        self.heard += 1;
+        match member.state {
+            State::Heard => {}
+            State::Dialing(_) => self.dialing += 1,
+            State::Up(_) => self.up += 1,
+            State::Down => self.down += 1,
+            State::Refused => self.refused += 1,
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The state machine itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use pgmesh_name::NodeName;
+
+use crate::backoff::{jittered, least_gap, own_retry};
+use crate::newcomers::Newcomers;
+use crate::timers::Timers;
+use crate::{
+    Action, AnnounceScope, Config, Counts, DialId, Event, Failure, IgnoredName, Input, JoinScope,
+    LinkId, Member, Peer, Retry, State, Time,
+};
+
+/// Everything the daemon decides.
+///
+/// Call [`handle`](Self::handle) for each input, then drain
+/// [`poll_action`](Self::poll_action) and [`poll_event`](Self::poll_event), then
+/// wait until [`poll_timeout`](Self::poll_timeout) at the latest and say
+/// [`Input::Timeout`]. After `handle(t, Timeout)` the next timeout is later
+/// than `t`.
+#[derive(Debug)]
+pub struct Mesh {
+    config: Config,
+    rng: fastrand::Rng,
+    now: Time,
+    members: BTreeMap<NodeName, Member>,
+    newcomers: Newcomers,
+    timers: Timers,
+    last_dial: u64,
+    announce_at: Option<Time>,
+    ears: Ears,
+    stopping: bool,
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+}
+
+/// Whether we hear, and since when it is proven.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ears {
+    hearing_since: Option<Time>,
+    last_echo_at: Option<Time>,
+}
+
+impl Mesh {
+    /// A mesh that knows nobody yet. Equal seeds give equal jitter.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            rng: fastrand::Rng::with_seed(seed),
+            now: Time::ZERO,
+            members: BTreeMap::new(),
+            newcomers: Newcomers::default(),
+            timers: Timers::default(),
+            last_dial: 0,
+            announce_at: None,
+            ears: Ears::default(),
+            stopping: false,
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes in one input. `now` must not go back; an earlier one counts as the
+    /// latest seen.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::HeardName(name) => self.on_heard_name(name),
+            Input::EchoHeard => self.on_echo(),
+            Input::LinkUp { peer, link } => self.on_link_up(peer, link),
+            Input::LinkDown {
+                name,
+                link,
+                failure,
+            } => self.on_link_down(&name, link, failure),
+            Input::DialFailed {
+                name,
+                dial,
+                failure,
+            } => self.on_dial_failed(&name, dial, failure),
+            Input::PostgresUp => self.on_postgres_up(),
+            Input::PostgresDown => self.on_postgres_down(),
+            Input::Timeout => self.on_timeout(),
+            Input::Shutdown => self.on_shutdown(),
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due, unless another input comes first.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let timers = [self.announce_at, self.timers.next()];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Every name known, in order.
+    pub fn members(&self) -> impl Iterator<Item = (&NodeName, &Member)> {
+        self.members.iter()
+    }
+
+    /// How many names are in which state.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.members.values().for_each(|member| counts.add(member));
+        counts
+    }
+
+    /// While frozen nobody is forgotten: we cannot tell silence from deafness.
+    pub fn is_frozen(&self) -> bool {
+        self.ears.hearing_since.is_none()
+    }
+
+    /// When our own announcement last came back.
+    pub fn last_echo_at(&self) -> Option<Time> {
+        self.ears.last_echo_at
+    }
+
+    fn on_heard_name(&mut self, name: NodeName) {
+        if name == self.config.own {
+            return;
+        }
+        if let Some(reason) = self.reason_to_ignore(&name) {
+            self.events.push_back(Event::Ignored(name, reason));
+            return;
+        }
+        self.admit(&name);
+        let Some(member) = self.members.get_mut(&name) else {
+            return;
+        };
+        member.last_heard_at = Some(self.now);
+        if member.is_idle() {
+            member.pull_dial_forward(self.now);
+        }
+        self.attend(&name);
+    }
+
+    fn reason_to_ignore(&self, name: &NodeName) -> Option<IgnoredName> {
+        let other_host = name.host() != self.config.own.host();
+        if self.config.join == JoinScope::Local && other_host {
+            Some(IgnoredName::OtherHost)
+        } else if !self.config.allow.allows_name(name) {
+            Some(IgnoredName::NotAllowed)
+        } else {
+            None
+        }
+    }
+
+    /// Makes sure that a heard name has its place, at another's cost if need be.
+    fn admit(&mut self, name: &NodeName) {
+        if self.members.get(name).is_some_and(Member::is_proven) {
+            return;
+        }
+        if !self.members.contains_key(name) {
+            self.members.insert(name.clone(), Member::new());
+            self.events.push_back(Event::Heard(name.clone()));
+        }
+        if let Some(evicted) = self.newcomers.heard(name) {
+            self.drop_member(&evicted);
+        }
+    }
+
+    fn on_echo(&mut self) {
+        self.ears.last_echo_at = Some(self.now);
+        if self.ears.hearing_since.is_none() {
+            self.ears.hearing_since = Some(self.now);
+            self.reschedule_all();
+        }
+    }
+
+    fn on_link_up(&mut self, peer: Peer, link: LinkId) {
+        if peer.name == self.config.own {
+            return;
+        }
+        let name = peer.name.clone();
+        self.newcomers.forget_name(&name);
+        let member = self.members.entry(name.clone()).or_insert_with(Member::new);
+        if let State::Dialing(dial) = member.state {
+            self.newcomers.dial_ended(dial);
+        }
+        let known = member.peer.as_ref();
+        let restarted = known.is_some_and(|old| old.creation != peer.creation);
+        member.on_link_up(self.now, peer.clone(), link);
+        self.events.push_back(Event::NodeUp { peer, restarted });
+        self.reschedule(&name);
+    }
+
+    fn on_link_down(&mut self, name: &NodeName, link: LinkId, failure: Failure) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        if member.state != State::Up(link) {
+            return;
+        }
+        self.events.push_back(Event::NodeDown {
+            name: name.clone(),
+            failure: failure.clone(),
+        });
+        // A remote shell or another tool that came by itself and has left.
+        if member.hidden && member.last_heard_at.is_none() {
+            self.drop_member(name);
+            return;
+        }
+        member.on_link_down(self.now, failure);
+        let wait = own_retry(Retry::Soon, 1, &mut self.rng);
+        member.next_dial_at = Some(self.now + wait);
+        self.reschedule(name);
+    }
+
+    fn on_dial_failed(&mut self, name: &NodeName, dial: DialId, failure: Failure) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        if member.state != State::Dialing(dial) {
+            return;
+        }
+        self.newcomers.dial_ended(dial);
+        let retry = failure.retry;
+        member.on_dial_failed(failure.clone());
+        let wait = own_retry(retry, member.attempts, &mut self.rng);
+        member.next_dial_at = Some(self.now + wait);
+        if retry != Retry::NotOurs {
+            self.events.push_back(Event::DialFailed {
+                name: name.clone(),
+                attempts: member.attempts,
+                failure,
+            });
+        }
+        self.reschedule(name);
+    }
+
+    fn on_postgres_up(&mut self) {
+        self.ears.hearing_since = None;
+        self.announce_at = Some(self.now);
+        self.on_timeout();
+    }
+
+    fn on_postgres_down(&mut self) {
+        self.ears.hearing_since = None;
+        self.announce_at = None;
+        self.reschedule_all();
+    }
+
+    fn on_timeout(&mut self) {
+        if self.announce_at.is_some_and(|at| at <= self.now) {
+            self.announce();
+        }
+        while let Some(name) = self.timers.pop_due(self.now) {
+            self.attend(&name);
+        }
+    }
+
+    fn on_shutdown(&mut self) {
+        self.stopping = true;
+        self.announce_at = None;
+        for name in self.names() {
+            self.timers.set(&name, None);
+        }
+    }
+
+    fn announce(&mut self) {
+        if self.config.announce != AnnounceScope::None {
+            let own = vec![self.config.own.clone()];
+            self.actions.push_back(Action::Announce(own));
+        }
+        let interval = self.config.announce_interval.max(Duration::from_millis(1));
+        self.announce_at = Some(self.now + jittered(interval, &mut self.rng));
+    }
+
+    /// Does what is due for a name: dial it, or forget it.
+    fn attend(&mut self, name: &NodeName) {
+        let Some(member) = self.members.get(name) else {
+            return;
+        };
+        if !self.stopping && member.is_idle() {
+            if self.forget_at(member).is_some_and(|at| at <= self.now) {
+                self.events.push_back(Event::Forgotten(name.clone()));
+                self.drop_member(name);
+                return;
+            }
+            if member.next_dial_at.is_some_and(|at| at <= self.now) {
+                self.dial(name);
+            }
+        }
+        self.reschedule(name);
+    }
+
+    fn dial(&mut self, name: &NodeName) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        self.last_dial += 1;
+        let dial = DialId(self.last_dial);
+        member.on_dial_started(self.now, dial);
+        if !member.is_proven()
+            && let Some((old, name)) = self.newcomers.dial_started(name, dial)
+        {
+            self.give_up_dial(old, &name);
+        }
+        self.actions.push_back(Action::Dial {
+            name: name.clone(),
+            dial,
+        });
+    }
+
+    /// Ends a dial that took too long while others wait; its name stays.
+    fn give_up_dial(&mut self, dial: DialId, name: &NodeName) {
+        self.actions.push_back(Action::CancelDial(dial));
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        member.on_dial_given_up();
+        let wait = own_retry(Retry::Soon, member.attempts, &mut self.rng);
+        member.next_dial_at = Some(self.now + wait);
+        self.reschedule(name);
+    }
+
+    /// Removes every trace of a name.
+    fn drop_member(&mut self, name: &NodeName) {
+        self.newcomers.forget_name(name);
+        self.timers.set(name, None);
+        let removed = self.members.remove(name);
+        if let Some(State::Dialing(dial)) = removed.map(|member| member.state) {
+            self.newcomers.dial_ended(dial);
+            self.actions.push_back(Action::CancelDial(dial));
+        }
+    }
+
+    /// When silence makes us forget an idle member; never while we cannot hear.
+    fn forget_at(&self, member: &Member) -> Option<Time> {
+        let hearing_since = self.ears.hearing_since?;
+        let last_sign = member.last_sign_of_life().unwrap_or(Time::ZERO);
+        Some(last_sign.max(hearing_since) + self.config.expiry)
+    }
+
+    fn reschedule(&mut self, name: &NodeName) {
+        let deadline = self.members.get(name).and_then(|m| self.deadline(m));
+        self.timers.set(name, deadline);
+    }
+
+    fn reschedule_all(&mut self) {
+        for name in self.names() {
+            self.reschedule(&name);
+        }
+    }
+
+    fn deadline(&self, member: &Member) -> Option<Time> {
+        if self.stopping || !member.is_idle() {
+            return None;
+        }
+        let deadlines = [member.next_dial_at, self.forget_at(member)];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn names(&self) -> Vec<NodeName> {
+        self.members.keys().cloned().collect()
+    }
+}
+
+/// How a member changes; what follows from it for others is the mesh's.
+impl Member {
+    /// A name that was just heard is dialled as soon as the least gap allows.
+    fn pull_dial_forward(&mut self, now: Time) {
+        let retry = self.failure.as_ref().map(|failure| failure.retry);
+        let gap = least_gap(retry, self.attempts);
+        let earliest = self.last_dial_at.map_or(now, |last| (last + gap).max(now));
+        self.next_dial_at = Some(self.next_dial_at.map_or(earliest, |at| at.min(earliest)));
+    }
+
+    fn on_dial_started(&mut self, now: Time, dial: DialId) {
+        self.state = State::Dialing(dial);
+        self.last_dial_at = Some(now);
+        self.next_dial_at = None;
+    }
+
+    fn on_dial_failed(&mut self, failure: Failure) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = self.state_after(&failure);
+        self.hidden = failure.retry == Retry::NotOurs;
+        self.failure = Some(failure);
+    }
+
+    fn on_dial_given_up(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = State::Heard;
+    }
+
+    fn on_link_up(&mut self, now: Time, peer: Peer, link: LinkId) {
+        self.state = State::Up(link);
+        self.hidden = peer.hidden;
+        self.peer = Some(peer);
+        self.last_linked_at = Some(now);
+        self.next_dial_at = None;
+        self.attempts = 0;
+        self.failure = None;
+    }
+
+    fn on_link_down(&mut self, now: Time, failure: Failure) {
+        self.state = State::Down;
+        self.last_linked_at = Some(now);
+        self.failure = Some(failure);
+    }
+}

@@ -1,0 +1,157 @@
+//! No sequence of inputs, however absurd, breaks the mesh.
+
+use std::time::Duration;
+
+use pgmesh_mesh::{Action, Config, DialId, Failure, Input, LinkId, Mesh, Peer, Retry, Time};
+use pgmesh_name::NodeName;
+use proptest::prelude::*;
+
+fn name(number: u8) -> NodeName {
+    match number {
+        0 => "own@h".parse().unwrap(),
+        n => format!("n{n}@h{}", n % 3).parse().unwrap(),
+    }
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let retry = prop_oneof![Just(Retry::Soon), Just(Retry::Slowly), Just(Retry::NotOurs)];
+    retry.prop_map(|retry| Failure {
+        kind: "any",
+        message: String::new(),
+        retry,
+    })
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let names = || (0u8..12).prop_map(name);
+    let peer = (names(), 0u32..3, any::<bool>()).prop_map(|(name, creation, hidden)| Peer {
+        name,
+        creation,
+        hidden,
+    });
+    prop_oneof![
+        names().prop_map(Input::HeardName),
+        Just(Input::EchoHeard),
+        (peer, 0u64..20).prop_map(|(peer, link)| Input::LinkUp {
+            peer,
+            link: LinkId(link)
+        }),
+        (names(), 0u64..20, failure()).prop_map(|(name, link, failure)| Input::LinkDown {
+            name,
+            link: LinkId(link),
+            failure
+        }),
+        (names(), 0u64..40, failure()).prop_map(|(name, dial, failure)| Input::DialFailed {
+            name,
+            dial: DialId(dial),
+            failure
+        }),
+        Just(Input::PostgresUp),
+        Just(Input::PostgresDown),
+        Just(Input::Timeout),
+        Just(Input::Timeout),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn never_dials_itself_and_always_moves_on(
+        steps in proptest::collection::vec((0u64..20_000, input()), 1..200),
+        seed: u64,
+    ) {
+        let mut mesh = Mesh::new(Config::new(name(0)), seed);
+        let mut now = Time::ZERO;
+        for (wait, input) in steps {
+            now = now + Duration::from_millis(wait);
+            let is_timeout = matches!(input, Input::Timeout);
+            mesh.handle(now, input);
+            if is_timeout {
+                prop_assert!(mesh.poll_timeout().is_none_or(|next| next > now));
+            }
+            while let Some(action) = mesh.poll_action() {
+                if let Action::Dial { name: dialled, .. } = action {
+                    prop_assert_ne!(dialled, name(0));
+                }
+            }
+            while mesh.poll_event().is_some() {}
+            prop_assert!(mesh.members().count() < 12);
+        }
+    }
+}
+
+#[test]
+fn flood_of_names_is_bounded_and_keeps_the_proven() {
+    let mut mesh = Mesh::new(Config::new(name(0)), 1);
+    let proven = Peer {
+        name: name(1),
+        creation: 4,
+        hidden: false,
+    };
+    mesh.handle(
+        Time::ZERO,
+        Input::LinkUp {
+            peer: proven,
+            link: LinkId(1),
+        },
+    );
+    let mut in_flight = std::collections::BTreeSet::new();
+    for number in 0..50_000u32 {
+        let flood = format!("x{number}@10.9.{}.{}", number % 7, number % 251);
+        mesh.handle(Time::ZERO, Input::HeardName(flood.parse().unwrap()));
+        while let Some(action) = mesh.poll_action() {
+            match action {
+                Action::Dial { dial, .. } => assert!(in_flight.insert(dial)),
+                Action::CancelDial(dial) => assert!(in_flight.remove(&dial)),
+                Action::Announce(_) => {}
+            }
+        }
+        while mesh.poll_event().is_some() {}
+        assert!(in_flight.len() <= 128);
+    }
+    assert!(mesh.members().count() <= 4097);
+    assert!(mesh.members().any(|(member, _)| *member == name(1)));
+}
+
+#[test]
+fn nothing_is_dialled_after_shutdown() {
+    let mut mesh = Mesh::new(Config::new(name(0)), 1);
+    mesh.handle(Time::ZERO, Input::Shutdown);
+    mesh.handle(Time::ZERO, Input::HeardName(name(1)));
+    let later = Time::from_start(Duration::from_secs(600));
+    mesh.handle(later, Input::Timeout);
+    assert_eq!(mesh.poll_action(), None);
+    assert_eq!(mesh.poll_timeout(), None);
+}
+
+#[test]
+fn refused_name_is_asked_ever_more_rarely() {
+    let mut mesh = Mesh::new(Config::new(name(0)), 1);
+    let refusal = Failure {
+        kind: "cookie_rejected_by_peer",
+        message: String::new(),
+        retry: Retry::Slowly,
+    };
+    let mut dials = 0;
+    // Ten minutes of a node that beats every five seconds and always says no.
+    for second in (0..600).step_by(5) {
+        let now = Time::from_start(Duration::from_secs(second));
+        mesh.handle(now, Input::HeardName(name(1)));
+        mesh.handle(now, Input::Timeout);
+        while let Some(action) = mesh.poll_action() {
+            if let Action::Dial { name, dial } = action {
+                dials += 1;
+                let failure = refusal.clone();
+                mesh.handle(
+                    now,
+                    Input::DialFailed {
+                        name,
+                        dial,
+                        failure,
+                    },
+                );
+            }
+        }
+    }
+    assert!((8..=20).contains(&dials), "{dials} dials in ten minutes");
+}

@@ -1,0 +1,110 @@
+//! One daemon: a real mesh, and a model of what surrounds it.
+
+use std::collections::BTreeMap;
+
+use pgmesh_mesh::{Action, Config, DialId, Event, Input, LinkId, Mesh, Time};
+use pgmesh_name::NodeName;
+
+#[derive(Debug)]
+pub struct Daemon {
+    pub name: NodeName,
+    /// Which life of this daemon it is; answers to an earlier life are dropped.
+    pub life: u32,
+    pub links: BTreeMap<NodeName, LinkId>,
+    pub actions: u64,
+    pub announcements: u64,
+    /// When the timeout that was planned last is due; earlier plans are void.
+    pub timeout_at: Option<Time>,
+    mesh: Mesh,
+    dials: BTreeMap<DialId, NodeName>,
+}
+
+impl Daemon {
+    pub fn new(name: NodeName, life: u32, seed: u64) -> Self {
+        Self {
+            mesh: Mesh::new(Config::new(name.clone()), seed),
+            name,
+            life,
+            links: BTreeMap::new(),
+            actions: 0,
+            announcements: 0,
+            timeout_at: None,
+            dials: BTreeMap::new(),
+        }
+    }
+
+    /// Feeds one input, checks everything that may be checked at once, and
+    /// returns what is to be done.
+    pub fn handle(&mut self, now: Time, input: Input) -> Vec<Action> {
+        let is_timeout = matches!(input, Input::Timeout);
+        self.note_answer(&input);
+        self.mesh.handle(now, input);
+        if is_timeout && let Some(next) = self.mesh.poll_timeout() {
+            assert!(next > now, "poll_timeout stays at {next:?} after Timeout");
+        }
+        while let Some(event) = self.mesh.poll_event() {
+            self.check_event(&event);
+        }
+        let mut actions = Vec::new();
+        while let Some(action) = self.mesh.poll_action() {
+            self.check_action(&action);
+            actions.push(action);
+        }
+        actions
+    }
+
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.mesh.poll_timeout()
+    }
+
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    pub fn is_dialing(&self, dial: DialId) -> bool {
+        self.dials.contains_key(&dial)
+    }
+
+    fn note_answer(&mut self, input: &Input) {
+        match input {
+            Input::DialFailed { dial, .. } => {
+                self.dials.remove(dial);
+            }
+            Input::LinkUp { peer, link } => {
+                self.dials.retain(|_, name| name != &peer.name);
+                self.links.insert(peer.name.clone(), *link);
+            }
+            Input::LinkDown { name, link, .. } if self.links.get(name) == Some(link) => {
+                self.links.remove(name);
+            }
+            _ => {}
+        }
+    }
+
+    fn check_event(&self, event: &Event) {
+        if let Event::Forgotten(name) = event {
+            assert!(!self.mesh.is_frozen(), "{name} forgotten while frozen");
+            assert!(!self.links.contains_key(name), "{name} forgotten while up");
+        }
+    }
+
+    fn check_action(&mut self, action: &Action) {
+        self.actions += 1;
+        match action {
+            Action::Dial { name, dial } => {
+                assert_ne!(name, &self.name, "dials itself");
+                assert!(!self.links.contains_key(name), "dials {name}, which is up");
+                let twice = self.dials.values().any(|dialled| dialled == name);
+                assert!(!twice, "second dial in flight to {name}");
+                self.dials.insert(*dial, name.clone());
+            }
+            Action::CancelDial(dial) => {
+                self.dials.remove(dial);
+            }
+            Action::Announce(names) => {
+                self.announcements += 1;
+                assert_eq!(names, std::slice::from_ref(&self.name));
+            }
+        }
+    }
+}

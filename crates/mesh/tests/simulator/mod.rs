@@ -1,0 +1,24 @@
+//! A cluster in virtual time: BEAM nodes, daemons, one Postgres, and faults.
+//!
+//! Everything random comes from one seed, so a run that fails is repeated by its
+//! seed. A run is a list of operations that can be printed; the daemons are real
+//! [`Mesh`]es, everything else is a model as small as the question allows.
+//! Every action of every mesh is checked against the invariants when it is taken.
+
+mod daemon;
+mod queue;
+mod world;
+
+pub use daemon::Daemon;
+pub use world::{Op, World};
+
+use std::time::Duration;
+
+/// How often a BEAM node says its name, as libcluster_postgres does.
+pub const BEACON_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a dial to an address that does not answer takes.
+pub const SETUP_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long a link whose packets are lost is believed to be up.
+pub const TICK_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a daemon waits before it connects to Postgres again.
+pub const POSTGRES_RETRY: Duration = Duration::from_secs(1);

@@ -1,0 +1,13 @@
+//! Erlang node names, and who may be dialled.
+//!
+//! A name comes from outside in many shapes: a Postgres payload, an EPMD
+//! listing, a handshake, a flag. It is parsed here once; everything behind
+//! works with [`NodeName`] and never looks at a string again.
+//!
+//! This crate knows nothing of sockets, clocks or Postgres.
+
+mod allow;
+mod node_name;
+
+pub use allow::{AllowError, AllowList};
+pub use node_name::{AliveName, NameError, NameForm, NodeName};
