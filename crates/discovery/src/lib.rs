@@ -1,1 +1,19 @@
+//! Where names come from: one Postgres session that listens and announces.
+//!
+//! [`spawn`] keeps a session for ever: it starts while Postgres is down, notices
+//! when it has become deaf, and comes back with jittered backoff. It tells of
+//! every gap, because whoever forgets silent members must know when silence
+//! means deafness. On the wire it is libcluster_postgres: the payload is a bare
+//! node name.
+//!
+//! Nothing here knows what becomes of a name.
 
+mod backoff;
+mod channel;
+mod error;
+mod session;
+mod tls;
+
+pub use channel::{Channel, ChannelError};
+pub use error::{PostgresError, PostgresErrorKind};
+pub use session::{Announcer, Event, Events, Settings, spawn};

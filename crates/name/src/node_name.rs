@@ -88,6 +88,11 @@ impl NodeName {
         &self.text[..self.alive_len]
     }
 
+    /// The part before the `@`, on its own.
+    pub fn alive_name(&self) -> AliveName {
+        AliveName(self.alive().into())
+    }
+
     /// The part after the `@`.
     pub fn host(&self) -> &str {
         &self.text[self.alive_len + 1..]

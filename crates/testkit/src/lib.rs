@@ -1,1 +1,1 @@
-
+//! Scratch servers and fake peers for tests.

@@ -1,0 +1,167 @@
+//! One exchange with EPMD at a time, within a deadline.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use pgmesh_name::AliveName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::codec::{self, Alive2Reply, BadReply, Registration};
+
+/// OTP's epmd ends at about a thousand names; 64 bytes each is generous.
+const MAX_NAMES_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Why an exchange with EPMD brought nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EpmdError {
+    /// The connection failed or ended early.
+    #[error("epmd at {address} is not to be reached: {source} (is epmd running there?)")]
+    Io {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// It did not answer in time.
+    #[error("epmd at {0} did not answer in time")]
+    Timeout(SocketAddr),
+    /// It answered something else.
+    #[error("what answers at {0} is no epmd")]
+    BadReply(SocketAddr),
+    /// It has that name already.
+    #[error("epmd at {0} has that name already")]
+    NameTaken(SocketAddr),
+}
+
+impl EpmdError {
+    /// A label from a closed set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Io { .. } | Self::BadReply(_) => "epmd_unreachable",
+            Self::Timeout(_) => "timeout_at_epmd",
+            Self::NameTaken(_) => "name_taken",
+        }
+    }
+
+    /// All of these may be over by the next try.
+    pub fn is_retryable(&self) -> bool {
+        true
+    }
+}
+
+/// Registers a hidden node. The registration lasts as long as the returned
+/// connection; the number is the node's creation.
+///
+/// # Errors
+///
+/// [`EpmdError::NameTaken`] also while a connection that the same name held a
+/// moment ago has not been noticed to be gone: try again for a second or two.
+///
+/// Cancel safe: dropped, it registers nothing that lasts.
+pub async fn register(
+    address: SocketAddr,
+    registration: &Registration,
+    limit: Duration,
+) -> Result<(TcpStream, u32), EpmdError> {
+    within(address, limit, async {
+        let mut stream = connect(address).await?;
+        stream
+            .write_all(&codec::alive2_request(registration))
+            .await?;
+        let mut reply = [0; codec::ALIVE2_REPLY];
+        stream.read_exact(&mut reply[..1]).await?;
+        let len = codec::alive2_reply_len(reply[0])?;
+        stream.read_exact(&mut reply[1..len]).await?;
+        match codec::alive2_reply(&reply[..len])? {
+            Alive2Reply::Registered { creation } => Ok((stream, creation)),
+            Alive2Reply::Refused => Err(Exchange::NameTaken),
+        }
+    })
+    .await
+}
+
+/// Asks on which port a node listens; `None` if EPMD does not know it.
+///
+/// # Errors
+///
+/// When EPMD is not to be reached, silent, or no EPMD. Cancel safe.
+pub async fn lookup(
+    address: SocketAddr,
+    name: &str,
+    limit: Duration,
+) -> Result<Option<u16>, EpmdError> {
+    within(address, limit, async {
+        let mut stream = connect(address).await?;
+        stream.write_all(&codec::port_please2_request(name)).await?;
+        let mut reply = [0; codec::PORT2_HEAD];
+        stream.read_exact(&mut reply[..2]).await?;
+        if codec::port2_reply(&reply[..2]) == Ok(None) {
+            return Ok(None);
+        }
+        stream.read_exact(&mut reply[2..]).await?;
+        Ok(codec::port2_reply(&reply)?)
+    })
+    .await
+}
+
+/// Lists the names that EPMD knows, hidden nodes among them.
+///
+/// # Errors
+///
+/// When EPMD is not to be reached, silent, or no EPMD. Cancel safe.
+pub async fn names(
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<Vec<(AliveName, u16)>, EpmdError> {
+    within(address, limit, async {
+        let mut stream = connect(address).await?;
+        stream.write_all(&codec::names_request()).await?;
+        let mut reply = Vec::new();
+        stream.take(MAX_NAMES_BYTES).read_to_end(&mut reply).await?;
+        Ok(codec::names_reply(&reply)?)
+    })
+    .await
+}
+
+/// How an exchange can fail, before the address is added.
+enum Exchange {
+    Io(io::Error),
+    BadReply,
+    NameTaken,
+}
+
+impl From<io::Error> for Exchange {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<BadReply> for Exchange {
+    fn from(_: BadReply) -> Self {
+        Self::BadReply
+    }
+}
+
+async fn within<T>(
+    address: SocketAddr,
+    limit: Duration,
+    exchange: impl Future<Output = Result<T, Exchange>>,
+) -> Result<T, EpmdError> {
+    match tokio::time::timeout(limit, exchange).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Exchange::Io(source))) => Err(EpmdError::Io { address, source }),
+        Ok(Err(Exchange::BadReply)) => Err(EpmdError::BadReply(address)),
+        Ok(Err(Exchange::NameTaken)) => Err(EpmdError::NameTaken(address)),
+        Err(_) => Err(EpmdError::Timeout(address)),
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

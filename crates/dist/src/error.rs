@@ -1,0 +1,363 @@
+//! What can go wrong, in one closed set of kinds.
+
+use std::fmt;
+
+use pgmesh_name::NodeName;
+
+/// Why a dial, a handshake or a link ended: the label in logs, `members` and
+/// metrics. The set is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The host part has no address.
+    HostUnknown,
+    /// The address is not allowed to be dialled.
+    AddressNotAllowed,
+    /// EPMD of that host refuses connections or talks nonsense.
+    EpmdUnreachable,
+    /// EPMD does not know the name: the node is not running.
+    NameUnknown,
+    /// Nothing listens on the node's port.
+    Refused,
+    /// No answer within the set-up time-out.
+    Timeout(Step),
+    /// The peer does not accept our digest.
+    CookieRejectedByPeer,
+    /// We do not accept the peer's digest.
+    CookieRejectedByUs,
+    /// The peer answered `not_allowed`.
+    NotAllowed,
+    /// Another node than the dialled one answered.
+    NameMismatch,
+    /// The peer carries our own name.
+    OwnName,
+    /// The peer lacks distribution flags that we need.
+    Flags,
+    /// The peer is a hidden node, and we were not to link to those.
+    NotPublic,
+    /// Both sides dialled; this attempt gave way and no other link came.
+    Simultaneous,
+    /// The peer holds on to a link that we gave up for another.
+    AlreadyLinked,
+    /// What the peer sent is no handshake, or no frame.
+    Malformed,
+    /// The peer closed the connection.
+    ClosedByPeer,
+    /// We closed it.
+    ClosedByUs,
+    /// A newer link of the same name took its place.
+    Replaced,
+    /// Nothing was heard for the tick time.
+    TickTimeout,
+    /// A frame was longer than `--max-frame`.
+    FrameTooLarge,
+    /// The peer reads more slowly than we must send.
+    QueueFull,
+    /// The operating system said so.
+    Io,
+}
+
+/// A step of setting up a link that can time out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Looking up the host.
+    Resolve,
+    /// Asking EPMD for the port.
+    Epmd,
+    /// Opening the connection.
+    Connect,
+    /// Waiting for the dialler's name.
+    Name,
+    /// Waiting for the status.
+    Status,
+    /// Waiting for the challenge.
+    Challenge,
+    /// Waiting for the reply to our challenge.
+    ChallengeReply,
+    /// Waiting for the acknowledgement of our digest.
+    ChallengeAck,
+}
+
+impl Step {
+    fn timeout_kind(self) -> &'static str {
+        match self {
+            Self::Resolve => "timeout_at_resolve",
+            Self::Epmd => "timeout_at_epmd",
+            Self::Connect => "timeout_at_connect",
+            Self::Name => "timeout_at_name",
+            Self::Status => "timeout_at_status",
+            Self::Challenge => "timeout_at_challenge",
+            Self::ChallengeReply => "timeout_at_challenge_reply",
+            Self::ChallengeAck => "timeout_at_challenge_ack",
+        }
+    }
+}
+
+impl FailureKind {
+    /// The label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HostUnknown => "host_unknown",
+            Self::AddressNotAllowed => "address_not_allowed",
+            Self::EpmdUnreachable => "epmd_unreachable",
+            Self::NameUnknown => "name_unknown",
+            Self::Refused => "refused",
+            Self::Timeout(step) => step.timeout_kind(),
+            Self::CookieRejectedByPeer => "cookie_rejected_by_peer",
+            Self::CookieRejectedByUs => "cookie_rejected_by_us",
+            Self::NotAllowed => "not_allowed",
+            Self::NameMismatch => "name_mismatch",
+            Self::OwnName => "own_name",
+            Self::Flags => "flags",
+            Self::NotPublic => "not_public",
+            Self::Simultaneous => "simultaneous",
+            Self::AlreadyLinked => "already_linked",
+            Self::Malformed => "malformed",
+            Self::ClosedByPeer => "closed_by_peer",
+            Self::ClosedByUs => "closed_by_us",
+            Self::Replaced => "replaced",
+            Self::TickTimeout => "tick_timeout",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::QueueFull => "queue_full",
+            Self::Io => "io",
+        }
+    }
+
+    /// Whether the same attempt may succeed later without anybody changing
+    /// anything.
+    pub fn is_retryable(self) -> bool {
+        !matches!(
+            self,
+            Self::AddressNotAllowed
+                | Self::CookieRejectedByPeer
+                | Self::CookieRejectedByUs
+                | Self::NotAllowed
+                | Self::NameMismatch
+                | Self::OwnName
+                | Self::Flags
+                | Self::NotPublic
+                | Self::FrameTooLarge
+        )
+    }
+
+    /// What to do about it, where that is known.
+    fn remedy(self) -> Option<&'static str> {
+        Some(match self {
+            Self::HostUnknown => "check DNS and /etc/hosts here",
+            Self::AddressNotAllowed => "add its network with --allow if it is yours",
+            Self::EpmdUnreachable => "is epmd running there, and its port 4369 open?",
+            Self::NameUnknown => "is the node running there?",
+            Self::Refused => "is its distribution port open to us?",
+            Self::Timeout(Step::Resolve) => "check DNS here",
+            Self::Timeout(Step::Epmd) => "is its EPMD port 4369 open to us?",
+            Self::Timeout(Step::Connect) => "is its distribution port open to us?",
+            Self::Timeout(_) => "the node is busy, frozen, or speaks TLS",
+            Self::CookieRejectedByPeer | Self::CookieRejectedByUs => "check --cookie-file",
+            Self::NotAllowed => {
+                "its log says why: net_kernel:allow/1, or flags that its OTP release demands"
+            }
+            Self::NameMismatch => "its port belongs to another node: stale EPMD or DNS entry",
+            Self::OwnName => "give one of the two another --name",
+            Self::Flags => "its OTP release is older than 23",
+            Self::FrameTooLarge => "raise --max-frame if such messages are meant for us",
+            Self::TickTimeout => "host or network is gone, or its net_ticktime is longer",
+            _ => return None,
+        })
+    }
+}
+
+/// ` (remedy)`, or nothing.
+struct Remedy(FailureKind);
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.remedy() {
+            Some(remedy) => write!(f, " ({remedy})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A dial that ended without a link.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot dial {peer}: {detail}{}", Remedy(*.kind))]
+pub struct ConnectError {
+    peer: String,
+    kind: FailureKind,
+    detail: String,
+}
+
+impl ConnectError {
+    pub(crate) fn new(peer: &NodeName, failure: Failure) -> Self {
+        Self {
+            peer: peer.to_string(),
+            kind: failure.kind,
+            detail: failure.detail,
+        }
+    }
+
+    /// Which kind of failure it was.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// Whether dialling again can help by itself.
+    pub fn is_retryable(&self) -> bool {
+        self.kind.is_retryable()
+    }
+}
+
+/// A link that ended.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("lost {peer}: {detail}{}", Remedy(*.kind))]
+pub struct LinkError {
+    peer: NodeName,
+    kind: FailureKind,
+    detail: String,
+}
+
+impl LinkError {
+    pub(crate) fn new(peer: NodeName, failure: Failure) -> Self {
+        Self {
+            peer,
+            kind: failure.kind,
+            detail: failure.detail,
+        }
+    }
+
+    /// Which kind of failure it was.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// Whether the link can come back by itself.
+    pub fn is_retryable(&self) -> bool {
+        self.kind.is_retryable()
+    }
+}
+
+/// A node that could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The listening address is not to be had.
+    #[error("cannot listen on {address}: {source} (choose another --listen)")]
+    Listen {
+        /// The address asked for.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody else holds our name at EPMD.
+    #[error(
+        "the name {0} is taken: EPMD on this host has it already (is another pgmesh running? choose another --name)"
+    )]
+    NameTaken(NodeName),
+}
+
+impl StartError {
+    /// A label from a closed set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "listen",
+            Self::NameTaken(_) => "name_taken",
+        }
+    }
+
+    /// Whether starting again can help by itself.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::NameTaken(_))
+    }
+}
+
+/// A call that brought no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// There is no link to that node.
+    #[error("cannot call {0}: no link to it (dial it first)")]
+    NotLinked(NodeName),
+    /// The link went away before the answer.
+    #[error("cannot call {0}: the link went away before the answer")]
+    LinkLost(NodeName),
+    /// No answer in time; the call may still run there.
+    #[error("cannot call {0}: no answer in time (the call may still run there)")]
+    Timeout(NodeName),
+    /// The answer has terms that we do not read.
+    #[error("cannot call {peer}: its answer is unreadable: {source}")]
+    Unreadable {
+        /// Who answered.
+        peer: NodeName,
+        /// What is wrong with it.
+        source: crate::terms::TermError,
+    },
+    /// An argument does not fit into the term format.
+    #[error("cannot call {0}: an argument does not fit into the external term format")]
+    Unencodable(NodeName),
+}
+
+impl CallError {
+    /// A label from a closed set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotLinked(_) => "not_linked",
+            Self::LinkLost(_) => "link_lost",
+            Self::Timeout(_) => "timeout",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Unencodable(_) => "unencodable",
+        }
+    }
+
+    /// Whether calling again can help by itself.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::NotLinked(_) | Self::LinkLost(_) | Self::Timeout(_)
+        )
+    }
+}
+
+/// What happened at one step, before it is known to whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) detail: String,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn timeout(step: Step) -> Self {
+        let waited_for = match step {
+            Step::Resolve => "no answer from DNS in time",
+            Step::Epmd => "no answer from its EPMD in time",
+            Step::Connect => "no connection in time",
+            Step::Name => "no name in time",
+            Step::Status => "no status in time",
+            Step::Challenge => "no challenge in time",
+            Step::ChallengeReply => "no challenge reply in time",
+            Step::ChallengeAck => "no challenge acknowledgement in time",
+        };
+        Self::new(FailureKind::Timeout(step), waited_for)
+    }
+
+    pub(crate) fn io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe => Self::closed_by_peer(),
+            ErrorKind::ConnectionRefused => Self::new(FailureKind::Refused, "connection refused"),
+            _ => Self::new(FailureKind::Io, error.to_string()),
+        }
+    }
+
+    pub(crate) fn closed_by_peer() -> Self {
+        Self::new(FailureKind::ClosedByPeer, "connection closed by peer")
+    }
+}

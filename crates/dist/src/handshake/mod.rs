@@ -1,0 +1,49 @@
+//! The distribution handshake: frames in, frames out.
+//!
+//! Both roles are pure state machines that know every status; sockets, lengths
+//! and deadlines belong to [`stream`]. Source: erl_dist_protocol, "Distribution
+//! Handshake".
+
+mod acceptor;
+mod flags;
+mod initiator;
+mod message;
+mod stream;
+
+pub(crate) use acceptor::{Acceptor, Offer};
+pub(crate) use flags::is_hidden;
+pub(crate) use initiator::Initiator;
+pub(crate) use message::Status;
+pub(crate) use stream::{HandshakeStream, accept, dial};
+
+use erl_dist::DistributionFlags;
+use pgmesh_name::NodeName;
+
+use crate::Cookie;
+
+/// What we say of ourselves in either role.
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    pub(crate) name: LocalName,
+    pub(crate) creation: u32,
+    pub(crate) cookie: Cookie,
+}
+
+/// Under which name we dial.
+#[derive(Clone, Debug)]
+pub(crate) enum LocalName {
+    /// Our own.
+    Full(NodeName),
+    /// None yet: the peer invents one on this host (NAME_ME, OTP 24 and later).
+    Dynamic { host: String },
+}
+
+/// Who is at the other end, once the handshake has proven it.
+#[derive(Clone, Debug)]
+pub(crate) struct Proven {
+    pub(crate) peer: NodeName,
+    pub(crate) flags: DistributionFlags,
+    pub(crate) creation: u32,
+    /// Name and creation that the peer gave us, when we had none.
+    pub(crate) named: Option<(NodeName, u32)>,
+}

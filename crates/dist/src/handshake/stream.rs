@@ -1,0 +1,165 @@
+//! Drives a handshake over a byte stream, with a deadline at each step.
+
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::message::{MAX_FRAME, Status};
+use super::{Acceptor, Initiator, Offer, Proven, acceptor, initiator};
+use crate::Step;
+use crate::error::{Failure, FailureKind};
+
+/// The bytes of a frame's length in front of it: 2 over TCP.
+const LENGTH: usize = 2;
+
+/// A stream of handshake frames. What was read beyond the handshake belongs to
+/// the link: take it with [`into_parts`](Self::into_parts).
+pub(crate) struct HandshakeStream<S> {
+    stream: S,
+    buffer: BytesMut,
+    limit: Duration,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
+    /// `limit` bounds each step by itself, as OTP's net_setuptime does.
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::with_capacity(256),
+            limit,
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (S, BytesMut) {
+        (self.stream, self.buffer)
+    }
+
+    /// Writes whole frames at once: a length apart from its body would wait for
+    /// the peer's delayed acknowledgement.
+    async fn send(&mut self, frames: &[Vec<u8>]) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        for frame in frames {
+            let len = u16::try_from(frame.len()).map_err(|_| too_long(frame.len()))?;
+            bytes.extend_from_slice(&len.to_be_bytes());
+            bytes.extend_from_slice(frame);
+        }
+        let write = async {
+            self.stream.write_all(&bytes).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(self.limit, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::io(&error)),
+            Err(_) => Err(Failure::new(
+                FailureKind::Io,
+                "handshake frame not taken in time",
+            )),
+        }
+    }
+
+    async fn receive(&mut self, step: Step) -> Result<BytesMut, Failure> {
+        match tokio::time::timeout(self.limit, self.read_frame()).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::timeout(step)),
+        }
+    }
+
+    async fn read_frame(&mut self) -> Result<BytesMut, Failure> {
+        loop {
+            if let Some(frame) = self.take_frame()? {
+                return Ok(frame);
+            }
+            let read = self.stream.read_buf(&mut self.buffer).await;
+            if read.map_err(|error| Failure::io(&error))? == 0 {
+                return Err(Failure::closed_by_peer());
+            }
+        }
+    }
+
+    fn take_frame(&mut self) -> Result<Option<BytesMut>, Failure> {
+        let Some(length) = self.buffer.first_chunk::<LENGTH>() else {
+            return Ok(None);
+        };
+        let len = usize::from(u16::from_be_bytes(*length));
+        if len > MAX_FRAME {
+            return Err(too_long(len));
+        }
+        if self.buffer.len() < LENGTH + len {
+            return Ok(None);
+        }
+        self.buffer.advance(LENGTH);
+        Ok(Some(self.buffer.split_to(len)))
+    }
+}
+
+fn too_long(len: usize) -> Failure {
+    let detail = format!("handshake frame of {len} bytes");
+    Failure::new(FailureKind::Malformed, detail)
+}
+
+/// Dials: `wants_link` is asked when the peer says that it has a link to us.
+pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut HandshakeStream<S>,
+    mut handshake: Initiator,
+    wants_link: impl Fn() -> bool,
+) -> Result<Proven, Failure> {
+    stream.send(&[handshake.first_frame()]).await?;
+    loop {
+        let frame = match stream.receive(handshake.step()).await {
+            Err(failure) if failure.kind == FailureKind::ClosedByPeer => {
+                return Err(handshake.on_closed());
+            }
+            received => received?,
+        };
+        match handshake.on_frame(&frame)? {
+            initiator::Next::Wait => {}
+            initiator::Next::Send(frame) => stream.send(&[frame]).await?,
+            initiator::Next::Done(proven) => return Ok(proven),
+            initiator::Next::Alive => {
+                let wanted = wants_link();
+                stream.send(&[handshake.answer_alive(wanted)]).await?;
+                if !wanted {
+                    let detail = "the peer has a link to us already";
+                    return Err(Failure::new(FailureKind::AlreadyLinked, detail));
+                }
+            }
+        }
+    }
+}
+
+/// Accepts: `decide` gives the status for a peer that has said its name.
+///
+/// Returns `None` if the peer gave way to a link that it has.
+pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut HandshakeStream<S>,
+    mut handshake: Acceptor,
+    decide: impl FnOnce(&Offer) -> Status,
+) -> Result<Option<Proven>, Failure> {
+    let frame = stream.receive(handshake.step()).await?;
+    let offer = handshake.on_name(&frame)?;
+    let status = decide(&offer);
+    stream.send(&handshake.on_decision(&status)).await?;
+    match status {
+        Status::Nok => {
+            let detail = format!("{} gave way to our own dial", offer.peer);
+            return Err(Failure::new(FailureKind::Simultaneous, detail));
+        }
+        Status::NotAllowed => {
+            let detail = format!("{} is our own name", offer.peer);
+            return Err(Failure::new(FailureKind::OwnName, detail));
+        }
+        _ => {}
+    }
+    loop {
+        let frame = stream.receive(handshake.step()).await?;
+        match handshake.on_frame(&frame)? {
+            acceptor::Next::Send(frames) => stream.send(&frames).await?,
+            acceptor::Next::GivenUp => return Ok(None),
+            acceptor::Next::Done(ack, proven) => {
+                stream.send(&[ack]).await?;
+                return Ok(Some(proven));
+            }
+        }
+    }
+}

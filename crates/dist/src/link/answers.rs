@@ -1,0 +1,163 @@
+//! The answers that every node owes its peers, whoever lives on it.
+//!
+//! Without them calls from a BEAM hang for ever: `net_adm:ping` has no time-out.
+//! Pure: a message in, a frame out. The parts of answers are the bytes of the
+//! question.
+
+use bytes::Bytes;
+
+use super::Control;
+use super::frames::frame;
+use crate::terms::{RawTerm, VERSION};
+
+const ATOM_EMPTY: &[u8] = &[119, 0];
+const ATOM_YES: &[u8] = b"\x77\x03yes";
+const ATOM_NOPROC: &[u8] = b"\x77\x06noproc";
+const ATOM_NOTSUP: &[u8] = b"\x77\x06notsup";
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// Answered with this frame.
+    With(Bytes),
+    /// Ours, and no answer is due.
+    Silently,
+    /// Not ours.
+    No,
+}
+
+/// Answers a message that no process of ours is meant to get. `own_pid` says
+/// whether a pid is alive here.
+pub(crate) fn answer(control: &Control<'_>, own_pid: impl Fn(&[u8]) -> bool) -> Answered {
+    match *control {
+        Control::RegSend {
+            to_name: "net_kernel",
+            message,
+        } => answer_net_kernel(message),
+        // It lives as long as the node does.
+        Control::Monitor { to, .. } if to.is_atom("net_kernel") => Answered::Silently,
+        Control::Monitor { to, .. } | Control::Link { to, .. } if own_pid(to.bytes()) => {
+            Answered::Silently
+        }
+        Control::Monitor {
+            from,
+            to,
+            reference,
+        } => Answered::With(monitor_exit(to, from, reference)),
+        Control::Link { from, to } => Answered::With(exit(to, from)),
+        Control::UnlinkId { id, from, to } => Answered::With(unlink_id_ack(id, to, from)),
+        Control::Spawn { request, from } => Answered::With(spawn_refused(request, from)),
+        Control::Send { .. }
+        | Control::RegSend { .. }
+        | Control::MonitorExit { .. }
+        | Control::Other(_) => Answered::No,
+    }
+}
+
+/// `{'$gen_call', {Pid, Tag}, {is_auth, Node}}`: what `net_adm:ping` asks.
+fn answer_net_kernel(message: RawTerm<'_>) -> Answered {
+    let is_auth = || {
+        let [call, from, request] = message.tuple()?;
+        let [pid, tag] = from.tuple()?;
+        let [what, _node] = request.tuple()?;
+        let asked = call.is_atom("$gen_call") && what.is_atom("is_auth");
+        asked.then(|| send(pid, &[&[104, 2], tag.bytes(), ATOM_YES]))
+    };
+    is_auth().map_or(Answered::No, Answered::With)
+}
+
+/// `{2, '', To}` and a message.
+fn send(to: RawTerm<'_>, message: &[&[u8]]) -> Bytes {
+    let message = message.concat();
+    let control = [&[VERSION, 104, 3, 97, 2], ATOM_EMPTY, to.bytes()].concat();
+    frame(&[&control, &[VERSION], &message])
+}
+
+/// `{21, From, To, Reference, noproc}`.
+fn monitor_exit(from: RawTerm<'_>, to: RawTerm<'_>, reference: RawTerm<'_>) -> Bytes {
+    let parts = [from.bytes(), to.bytes(), reference.bytes(), ATOM_NOPROC];
+    frame(&[&[VERSION, 104, 5, 97, 21], &parts.concat()])
+}
+
+/// `{3, From, To, noproc}`.
+fn exit(from: RawTerm<'_>, to: RawTerm<'_>) -> Bytes {
+    let parts = [from.bytes(), to.bytes(), ATOM_NOPROC];
+    frame(&[&[VERSION, 104, 4, 97, 3], &parts.concat()])
+}
+
+/// `{36, Id, From, To}`: owed for unknown pids too, and before anything else.
+fn unlink_id_ack(id: RawTerm<'_>, from: RawTerm<'_>, to: RawTerm<'_>) -> Bytes {
+    let parts = [id.bytes(), from.bytes(), to.bytes()];
+    frame(&[&[VERSION, 104, 4, 97, 36], &parts.concat()])
+}
+
+/// `{31, Request, To, 0, notsup}`: nothing can be spawned here.
+fn spawn_refused(request: RawTerm<'_>, to: RawTerm<'_>) -> Bytes {
+    let parts = [request.bytes(), to.bytes(), &[97, 0], ATOM_NOTSUP];
+    frame(&[&[VERSION, 104, 5, 97, 31], &parts.concat()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::frames::take_frame;
+    use bytes::BytesMut;
+
+    // <0.1.0> of a@h, as the pid of a caller.
+    const CALLER: &[u8] = b"\x58\x77\x03a@h\0\0\0\x01\0\0\0\0\0\0\0\x05";
+
+    fn ask(parts: &[&[u8]]) -> Answered {
+        let body = [&[112, VERSION][..], &parts.concat()].concat();
+        answer(&Control::parse(&body).unwrap(), |_| false)
+    }
+
+    fn body(answered: Answered) -> Bytes {
+        let Answered::With(frame) = answered else {
+            panic!("no answer: {answered:?}");
+        };
+        take_frame(&mut BytesMut::from(frame), 999)
+            .unwrap()
+            .unwrap()
+    }
+
+    #[test]
+    fn ping_is_answered_with_the_tag_untouched() {
+        // The tag of OTP 24 and later: an improper list around a reference whose
+        // shape we need not know.
+        let tag = b"\x6c\0\0\0\x01\x77\x05alias\x61\x07";
+        let control = [&[104, 4, 97, 6], CALLER, ATOM_EMPTY, b"\x77\x0anet_kernel"].concat();
+        let message = [
+            &b"\x68\x03\x77\x09$gen_call\x68\x02"[..],
+            CALLER,
+            tag,
+            b"\x68\x02\x77\x07is_auth\x77\x03a@h",
+        ]
+        .concat();
+        let answered = body(ask(&[&control, &[VERSION], &message]));
+        assert!(answered.ends_with(&[&[VERSION, 104, 2], &tag[..], ATOM_YES].concat()));
+    }
+
+    #[test]
+    fn monitors_of_nobody_fire_at_once_but_net_kernel_lives() {
+        let monitor = |to: &[u8]| ask(&[&[104, 4, 97, 19], CALLER, to, &[97, 9]]);
+        let fired = body(monitor(b"\x77\x06nosuch"));
+        let expected = [&b"\x77\x06nosuch"[..], CALLER, &[97, 9], ATOM_NOPROC].concat();
+        assert_eq!(&fired[6..], expected);
+        assert_eq!(monitor(b"\x77\x0anet_kernel"), Answered::Silently);
+    }
+
+    #[test]
+    fn links_unlinks_and_spawns_are_answered() {
+        let link = body(ask(&[&[104, 3, 97, 1], CALLER, CALLER]));
+        assert_eq!(link[..6], [112, VERSION, 104, 4, 97, 3]);
+        let id = b"\x6e\x08\0\xff\xff\xff\xff\xff\xff\xff\xff";
+        let unlink = body(ask(&[&[104, 4, 97, 35], id, CALLER, CALLER]));
+        assert_eq!(unlink[..6], [112, VERSION, 104, 4, 97, 36]);
+        assert_eq!(unlink[6..17], id[..]);
+        // The argument list of bytes that erl_dist cannot read.
+        let mfa = b"\x68\x03\x77\x01m\x77\x01f\x61\x02";
+        let spawn = [&[104, 6, 97, 29, 97, 1], CALLER, CALLER, mfa, &[106]].concat();
+        let refused = body(ask(&[&spawn, &[VERSION, 107, 0, 2, 1, 2]]));
+        assert!(refused.ends_with(&[&[97, 0], ATOM_NOTSUP].concat()));
+    }
+}

@@ -1,0 +1,224 @@
+//! Calls to functions on other nodes, through `rex`.
+//!
+//! One message out, one in: `{'$gen_call', {Pid, Ref}, {call, M, F, A, user}}` to
+//! `rex`, `{Ref, Result}` back (rpc.erl). It needs no distribution flag, works on
+//! every release, and each call has a process of its own there, so that a slow
+//! one delays no other.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use eetf::{Atom, List, Pid, Reference, Tuple};
+use erl_dist::message::Message;
+use pgmesh_name::NodeName;
+use tokio::sync::oneshot;
+
+use super::{Identity, Inner, Node};
+use crate::CallError;
+use crate::link::{LinkId, frame_of};
+use crate::terms::{self, Term, TermError};
+
+/// The number of the one pid of ours that makes calls.
+const CALLER: u32 = 1;
+
+/// Calls that wait for their answer.
+#[derive(Default)]
+pub(super) struct Calls(Mutex<HashMap<u64, Waiting>>);
+
+struct Waiting {
+    link: LinkId,
+    answer: oneshot::Sender<Vec<u8>>,
+}
+
+impl Calls {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, number: u64, link: LinkId) -> oneshot::Receiver<Vec<u8>> {
+        let (answer, receiver) = oneshot::channel();
+        self.waiting().insert(number, Waiting { link, answer });
+        receiver
+    }
+
+    /// Hands an external term to the call with this reference.
+    pub(super) fn answered(&self, reference: &[u8], result: Vec<u8>) {
+        let number = call_number(reference);
+        let waiting = number.and_then(|number| self.waiting().remove(&number));
+        if let Some(waiting) = waiting {
+            // A caller that gave up meanwhile does not matter.
+            let _ = waiting.answer.send(result);
+        }
+    }
+
+    /// Whoever waits for an answer over this link waits in vain.
+    pub(super) fn link_lost(&self, link: LinkId) {
+        self.waiting().retain(|_, waiting| waiting.link != link);
+    }
+
+    /// Whether the bytes of a pid are those of the caller.
+    pub(super) fn is_caller(&self, pid: &[u8]) -> bool {
+        // NEW_PID_EXT ends with id, serial and creation, four bytes each.
+        let id = pid.len().checked_sub(12).and_then(|at| pid.get(at..at + 4));
+        id == Some(&CALLER.to_be_bytes())
+    }
+}
+
+/// Removes a call whose caller no longer waits.
+struct CallGuard<'a> {
+    calls: &'a Calls,
+    number: u64,
+}
+
+impl Drop for CallGuard<'_> {
+    fn drop(&mut self) {
+        self.calls.waiting().remove(&self.number);
+    }
+}
+
+impl Node {
+    /// Calls `module:function(args...)` on a linked node and returns its result;
+    /// what it throws comes back as `{badrpc, Reason}`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no link, it goes away, no answer comes within `limit`, or
+    /// the answer has terms that we do not read.
+    ///
+    /// Cancel safe, but the call may run there all the same.
+    pub async fn call(
+        &self,
+        peer: &NodeName,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+        limit: Duration,
+    ) -> Result<Term, CallError> {
+        let inner = &self.inner;
+        let not_linked = || CallError::NotLinked(peer.clone());
+        let identity = inner.identity.get().ok_or_else(not_linked)?;
+        let number = inner.next_id();
+        let frame = request(identity, number, module, function, args)
+            .map_err(|_| CallError::Unencodable(peer.clone()))?;
+        let answer = inner
+            .send_call(peer, number, frame)
+            .ok_or_else(not_linked)?;
+        let _guard = CallGuard {
+            calls: &inner.calls,
+            number,
+        };
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(result)) => terms::decode(&result).map_err(|source| CallError::Unreadable {
+                peer: peer.clone(),
+                source,
+            }),
+            Ok(Err(_)) => Err(CallError::LinkLost(peer.clone())),
+            Err(_) => Err(CallError::Timeout(peer.clone())),
+        }
+    }
+}
+
+impl Inner {
+    fn send_call(
+        &self,
+        peer: &NodeName,
+        number: u64,
+        frame: Bytes,
+    ) -> Option<oneshot::Receiver<Vec<u8>>> {
+        let links = self.links();
+        let link = links.table.link(peer)?;
+        let sender = links.senders.get(&link)?;
+        let answer = self.calls.start(number, link);
+        sender.send(frame);
+        Some(answer)
+    }
+}
+
+fn request(
+    identity: &Identity,
+    number: u64,
+    module: &str,
+    function: &str,
+    args: Vec<Term>,
+) -> Result<Bytes, TermError> {
+    let own = identity.name.as_str();
+    let pid = Pid::new(own, CALLER, 0, identity.creation);
+    let reference = Reference {
+        node: Atom::from(own),
+        id: reference_words(number),
+        creation: identity.creation,
+    };
+    let args = terms::spare_negative_lists(Term::from(List::from(args)));
+    let call = tuple(vec![
+        atom("call"),
+        atom(module),
+        atom(function),
+        args,
+        atom("user"),
+    ]);
+    let from = tuple(vec![Term::from(pid.clone()), Term::from(reference)]);
+    let message = tuple(vec![atom("$gen_call"), from, call]);
+    frame_of(Message::reg_send(pid, Atom::from("rex"), message))
+}
+
+fn atom(text: &str) -> Term {
+    Term::from(Atom::from(text))
+}
+
+fn tuple(elements: Vec<Term>) -> Term {
+    Term::from(Tuple::from(elements))
+}
+
+/// The call's number, low word first; a BEAM uses only 18 bits of the first.
+fn reference_words(number: u64) -> Vec<u32> {
+    let word = |shift: u32, mask: u64| u32::try_from((number >> shift) & mask).unwrap_or_default();
+    vec![word(0, 0x3_FFFF), word(18, 0xFFFF_FFFF), word(50, 0x3FFF)]
+}
+
+/// The number in a reference of ours, from its bytes.
+fn call_number(reference: &[u8]) -> Option<u64> {
+    let at = reference.len().checked_sub(12)?;
+    let word = |n: usize| {
+        let bytes = reference.get(at + 4 * n..at + 4 * n + 4)?;
+        bytes.try_into().ok().map(u32::from_be_bytes).map(u64::from)
+    };
+    // NEWER_REFERENCE_EXT of three words.
+    if !reference.starts_with(&[90, 0, 3]) {
+        return None;
+    }
+    Some(word(0)? | word(1)? << 18 | word(2)? << 50)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::RawTerm;
+
+    #[test]
+    fn reference_carries_the_number() {
+        for number in [1, 0x3_FFFF, 0x4_0000, u64::MAX >> 1] {
+            let reference = Reference {
+                node: Atom::from("a@h"),
+                id: reference_words(number),
+                creation: 9,
+            };
+            let bytes = terms::encode(Term::from(reference)).unwrap();
+            let (raw, _) = RawTerm::split(&bytes[1..]).unwrap();
+            assert_eq!(call_number(raw.bytes()), Some(number));
+        }
+    }
+
+    #[test]
+    fn answer_reaches_its_caller_only() {
+        let calls = Calls::default();
+        let mut answer = calls.start(7, LinkId(1));
+        calls.answered(b"no reference", vec![1]);
+        assert!(answer.try_recv().is_err());
+        calls.link_lost(LinkId(2));
+        assert_eq!(calls.waiting().len(), 1);
+        calls.link_lost(LinkId(1));
+        assert_eq!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+}

@@ -1,0 +1,128 @@
+//! What becomes of a connection once its handshake is done.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::link_table::Attempt;
+use super::{Direction, Inner, Links, NodeEvent, PeerInfo};
+use crate::error::{Failure, FailureKind};
+use crate::handshake::{HandshakeStream, Proven, is_hidden};
+use crate::link::{self, Answered, Control, LinkId, LinkSender};
+use crate::{LinkError, terms};
+
+impl Inner {
+    /// Enters a proven connection as a link and carries it until it ends.
+    /// `false` if the dial it came from was superseded.
+    pub(super) fn link_up<S>(
+        self: &Arc<Self>,
+        proven: Proven,
+        direction: Direction,
+        dialled: Option<Attempt>,
+        stream: HandshakeStream<S>,
+    ) -> bool
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let link = LinkId(self.next_id());
+        let (sender, tasks) = link::open(&self.config.link_config());
+        let peer = PeerInfo {
+            name: proven.peer.clone(),
+            creation: proven.creation,
+            hidden: is_hidden(proven.flags),
+            direction,
+        };
+        if !self.enter(&peer, link, dialled, &sender) {
+            return false;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            let (stream, received) = stream.into_parts();
+            let handle = |body: Bytes| inner.on_body(&sender, &body);
+            let failure = tasks.run(stream, received, handle).await;
+            inner.leave(peer, link, failure);
+        });
+        true
+    }
+
+    /// The event is told under the lock: whoever sees the table sees events in
+    /// the same order.
+    fn enter(
+        &self,
+        peer: &PeerInfo,
+        link: LinkId,
+        dialled: Option<Attempt>,
+        sender: &LinkSender,
+    ) -> bool {
+        let mut links = self.links();
+        let Some(replaced) = links.table.link_up(&peer.name, link, dialled) else {
+            return false;
+        };
+        if let Some(old) = replaced.and_then(|old| links.senders.remove(&old)) {
+            let detail = "a newer link of this name took its place";
+            old.close(Failure::new(FailureKind::Replaced, detail));
+        }
+        links.senders.insert(link, sender.clone());
+        let peer = peer.clone();
+        self.tell(NodeEvent::LinkUp { peer, link });
+        self.changes.send_modify(|count| *count += 1);
+        true
+    }
+
+    fn leave(&self, peer: PeerInfo, link: LinkId, failure: Failure) {
+        self.calls.link_lost(link);
+        let mut links = self.links();
+        links.senders.remove(&link);
+        if links.table.link_down(&peer.name, link) {
+            let name = peer.name;
+            let error = LinkError::new(name.clone(), failure);
+            self.tell(NodeEvent::LinkDown { name, link, error });
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Handles one message; runs inside the reader and must not wait.
+    fn on_body(&self, sender: &LinkSender, body: &[u8]) {
+        let Some(control) = Control::parse(body) else {
+            // Never the bytes themselves: a log must not grow with them.
+            tracing::debug!(bytes = body.len(), "unreadable message passed over");
+            return;
+        };
+        match link::answer(&control, |pid| self.calls.is_caller(pid)) {
+            Answered::With(frame) => sender.send(frame),
+            Answered::Silently => {}
+            Answered::No => self.deliver(&control),
+        }
+    }
+
+    fn deliver(&self, control: &Control<'_>) {
+        match *control {
+            Control::Send { to, message } if self.calls.is_caller(to.bytes()) => {
+                let Some([reference, result]) = message.tuple() else {
+                    return;
+                };
+                let result = [&[terms::VERSION], result.bytes()].concat();
+                self.calls.answered(reference.bytes(), result);
+            }
+            Control::MonitorExit { .. } | Control::Send { .. } => {}
+            Control::RegSend { to_name, .. } => {
+                tracing::debug!(to_name, "message to a name that is not registered here");
+            }
+            Control::Other(op) => tracing::debug!(op, "message without an answer"),
+            // Answered before.
+            Control::Link { .. }
+            | Control::UnlinkId { .. }
+            | Control::Monitor { .. }
+            | Control::Spawn { .. } => {}
+        }
+    }
+}
+
+impl Links {
+    pub(super) fn cancel_dial(&mut self, attempt: Attempt) {
+        if let Some(dial) = self.dials.remove(&attempt.0) {
+            dial.cancel();
+        }
+    }
+}

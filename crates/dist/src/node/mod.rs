@@ -1,0 +1,293 @@
+//! A hidden node: its name, its listener, its links.
+
+mod accept;
+mod calls;
+mod dial;
+mod link_table;
+mod links;
+mod registration;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use pgmesh_name::{AllowList, NodeName};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Failure, FailureKind};
+use crate::handshake::{Local, LocalName};
+use crate::link::{LinkConfig, LinkId, LinkSender};
+use crate::{Cookie, LinkError, StartError, epmd};
+use calls::Calls;
+use link_table::{Attempt, LinkTable};
+
+/// Settings of a [`Node`].
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Our name.
+    pub name: NodeName,
+    /// The cluster's secret.
+    pub cookie: Cookie,
+    /// Where we listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// EPMD's port, on this host and on all others (OTP has one for all, too).
+    pub epmd_port: u16,
+    /// Which addresses may be dialled.
+    pub allow: AllowList,
+    /// How long each step of setting up a link may take.
+    pub setup_timeout: Duration,
+    /// How long a peer may be silent; should be the peers' own value.
+    pub net_ticktime: Duration,
+    /// The longest frame that is taken, in bytes.
+    pub max_frame: usize,
+}
+
+impl NodeConfig {
+    /// The defaults, under this name and cookie.
+    pub fn new(name: NodeName, cookie: Cookie) -> Self {
+        Self {
+            name,
+            cookie,
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            epmd_port: epmd::DEFAULT_PORT,
+            allow: AllowList::default(),
+            setup_timeout: Duration::from_secs(7),
+            net_ticktime: Duration::from_secs(60),
+            max_frame: 64 * 1024 * 1024,
+        }
+    }
+
+    fn link_config(&self) -> LinkConfig {
+        LinkConfig {
+            net_ticktime: self.net_ticktime,
+            max_frame: self.max_frame,
+            max_queued: self.max_frame.saturating_mul(2),
+        }
+    }
+}
+
+/// Who opened a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// We dialled.
+    Initiator,
+    /// The peer dialled.
+    Acceptor,
+}
+
+impl Direction {
+    /// The word of the JSON shapes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initiator => "initiator",
+            Self::Acceptor => "acceptor",
+        }
+    }
+}
+
+/// The node at the other end of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its name.
+    pub name: NodeName,
+    /// Which life of that name this is.
+    pub creation: u32,
+    /// Whether it is a hidden node.
+    pub hidden: bool,
+    /// Who dialled.
+    pub direction: Direction,
+}
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+pub enum NodeEvent {
+    /// A link is up; it replaces an older one of that name, if there is one.
+    LinkUp {
+        /// To whom.
+        peer: PeerInfo,
+        /// Which.
+        link: LinkId,
+    },
+    /// A link is gone. Not told of links that were replaced.
+    LinkDown {
+        /// To whom.
+        name: NodeName,
+        /// Which.
+        link: LinkId,
+        /// Why.
+        error: LinkError,
+    },
+    /// EPMD has our name.
+    Registered,
+    /// EPMD is gone, and our name with it; it is registered again as soon as
+    /// EPMD answers.
+    Unregistered,
+}
+
+/// The events of one node, in order.
+pub type NodeEvents = mpsc::UnboundedReceiver<NodeEvent>;
+
+/// A running hidden node. Cheap to clone; it stops with [`Node::stop`].
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: NodeConfig,
+    /// Our name and creation: known from the start, unless the first peer names us.
+    identity: OnceLock<Identity>,
+    links: Mutex<Links>,
+    /// Counts changes of the table, for those who wait for one.
+    changes: watch::Sender<u64>,
+    next_id: AtomicU64,
+    events: mpsc::UnboundedSender<NodeEvent>,
+    calls: Calls,
+    stopped: CancellationToken,
+}
+
+#[derive(Clone, Debug)]
+struct Identity {
+    name: NodeName,
+    creation: u32,
+}
+
+#[derive(Default)]
+struct Links {
+    table: LinkTable,
+    senders: HashMap<LinkId, LinkSender>,
+    dials: HashMap<u64, CancellationToken>,
+}
+
+impl Node {
+    /// Listens, registers with EPMD and accepts links.
+    ///
+    /// Without an EPMD it starts all the same and registers as soon as there is
+    /// one ([`NodeEvent::Registered`] tells). Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on, or EPMD says for three seconds
+    /// that the name is taken (a node of that name that was just killed is
+    /// forgotten within milliseconds).
+    pub async fn start(config: NodeConfig) -> Result<(Self, NodeEvents), StartError> {
+        let address = config.listen;
+        let listen_error = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        let port = listener.local_addr().map_err(listen_error)?.port();
+        let first = registration::first(&config, port).await?;
+        let identity = Identity {
+            name: config.name.clone(),
+            creation: first.creation(),
+        };
+        let (node, events) = Self::build(config, Some(identity));
+        node.spawn(accept::accept_all(node.inner.clone(), listener));
+        node.spawn(registration::keep(node.inner.clone(), port, first));
+        Ok((node, events))
+    }
+
+    /// A node that only dials: no listener, no EPMD, and a name that the first
+    /// peer invents for it (OTP 24 and later). For tools that live for one call.
+    ///
+    /// `config.name` gives the host part of that name.
+    pub fn dynamic(config: NodeConfig) -> (Self, NodeEvents) {
+        Self::build(config, None)
+    }
+
+    fn build(config: NodeConfig, identity: Option<Identity>) -> (Self, NodeEvents) {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let inner = Inner {
+            config,
+            identity: identity.map_or_else(OnceLock::new, OnceLock::from),
+            links: Mutex::default(),
+            changes: watch::Sender::new(0),
+            next_id: AtomicU64::new(1),
+            events,
+            calls: Calls::default(),
+            stopped: CancellationToken::new(),
+        };
+        let inner = Arc::new(inner);
+        (Self { inner }, receiver)
+    }
+
+    /// Our name; a dynamic node has none before its first link.
+    pub fn name(&self) -> Option<&NodeName> {
+        self.inner.identity.get().map(|identity| &identity.name)
+    }
+
+    /// Which life of our name this is.
+    pub fn creation(&self) -> Option<u32> {
+        self.inner.identity.get().map(|identity| identity.creation)
+    }
+
+    /// Closes a link; a link that is gone already is left alone.
+    pub fn disconnect(&self, link: LinkId) {
+        let sender = self.inner.links().senders.get(&link).cloned();
+        if let Some(sender) = sender {
+            sender.close(Failure::new(FailureKind::ClosedByUs, "closed by us"));
+        }
+    }
+
+    /// Closes every link, leaves EPMD and stops listening.
+    pub fn stop(&self) {
+        self.inner.stopped.cancel();
+        let senders: Vec<_> = self.inner.links().senders.values().cloned().collect();
+        for sender in senders {
+            sender.close(Failure::new(FailureKind::ClosedByUs, "this node stops"));
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.inner.stopped.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// The lock is held for a look or a change, never across an await.
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn next_attempt(&self) -> Attempt {
+        Attempt(self.next_id())
+    }
+
+    fn local(&self) -> Local {
+        let (name, creation) = match self.identity.get() {
+            Some(identity) => (LocalName::Full(identity.name.clone()), identity.creation),
+            None => {
+                let host = self.config.name.host().to_owned();
+                (LocalName::Dynamic { host }, 0)
+            }
+        };
+        Local {
+            name,
+            creation,
+            cookie: self.config.cookie.clone(),
+        }
+    }
+
+    fn epmd_address(&self, host: IpAddr) -> SocketAddr {
+        SocketAddr::new(host, self.config.epmd_port)
+    }
+
+    fn tell(&self, event: NodeEvent) {
+        // Nobody listening is the caller's choice.
+        let _ = self.events.send(event);
+    }
+}

@@ -1,0 +1,102 @@
+//! Our name at EPMD: taken at start, taken again whenever EPMD comes back.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use super::{Inner, NodeConfig, NodeEvent};
+use crate::StartError;
+use crate::epmd::{self, EpmdError, Registration};
+
+/// How long "name taken" is believed to be the echo of a node that just died.
+const TAKEN_LIMIT: Duration = Duration::from_secs(3);
+const TAKEN_RETRY: Duration = Duration::from_millis(50);
+/// Between two tries while EPMD is away.
+const RETRY: Duration = Duration::from_millis(500);
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(2);
+/// Numbers below are left to old nodes and wildcards.
+const FIRST_RANDOM_CREATION: u32 = 4;
+
+/// The outcome of the first registration.
+pub(super) enum First {
+    Registered {
+        connection: TcpStream,
+        creation: u32,
+    },
+    /// No EPMD yet; the creation is ours to choose, as in an EPMD-less node.
+    NoEpmd { creation: u32 },
+}
+
+impl First {
+    pub(super) fn creation(&self) -> u32 {
+        match self {
+            Self::Registered { creation, .. } | Self::NoEpmd { creation } => *creation,
+        }
+    }
+}
+
+/// Registers once; an absent EPMD is no error, a taken name is one after a while.
+pub(super) async fn first(config: &NodeConfig, port: u16) -> Result<First, StartError> {
+    let give_up = Instant::now() + TAKEN_LIMIT;
+    loop {
+        match register(config, port).await {
+            Ok((connection, creation)) => {
+                return Ok(First::Registered {
+                    connection,
+                    creation,
+                });
+            }
+            Err(EpmdError::NameTaken(_)) if Instant::now() < give_up => sleep(TAKEN_RETRY).await,
+            Err(EpmdError::NameTaken(_)) => {
+                return Err(StartError::NameTaken(config.name.clone()));
+            }
+            Err(error) => {
+                tracing::warn!("not registered yet: {error}");
+                let creation = rand::random_range(FIRST_RANDOM_CREATION..=u32::MAX);
+                return Ok(First::NoEpmd { creation });
+            }
+        }
+    }
+}
+
+/// Keeps the name registered for as long as the node lives. The creation stays
+/// the first one: links and pids carry it.
+pub(super) async fn keep(inner: Arc<Inner>, port: u16, first: First) {
+    if let First::Registered { connection, .. } = first {
+        inner.tell(NodeEvent::Registered);
+        wait_for_end(connection).await;
+        inner.tell(NodeEvent::Unregistered);
+    }
+    loop {
+        match register(&inner.config, port).await {
+            Ok((connection, _)) => {
+                inner.tell(NodeEvent::Registered);
+                wait_for_end(connection).await;
+                inner.tell(NodeEvent::Unregistered);
+            }
+            Err(error) => {
+                tracing::debug!("not registered: {error}");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn register(config: &NodeConfig, port: u16) -> Result<(TcpStream, u32), EpmdError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, config.epmd_port));
+    let registration = Registration {
+        name: config.name.alive_name(),
+        port,
+    };
+    epmd::register(address, &registration, EXCHANGE_LIMIT).await
+}
+
+/// EPMD says nothing on a registration's connection until it ends.
+async fn wait_for_end(mut connection: TcpStream) {
+    let mut byte = [0];
+    while matches!(connection.read(&mut byte).await, Ok(1)) {}
+}

@@ -1,0 +1,84 @@
+//! A term as the bytes it came in.
+//!
+//! Tags of calls must go back byte for byte (a reference may have any shape that
+//! its release likes), and most messages need no tree at all.
+
+use super::scan::{Purpose, TermError, term_len};
+
+/// One whole term, without a version byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RawTerm<'a>(&'a [u8]);
+
+impl<'a> RawTerm<'a> {
+    /// Splits the first term off `bytes`.
+    pub(crate) fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), TermError> {
+        let end = term_len(bytes, Purpose::Skip)?;
+        let (term, rest) = bytes.split_at(end);
+        Ok((Self(term), rest))
+    }
+
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The elements, if this is a tuple of exactly `N`.
+    pub(crate) fn tuple<const N: usize>(self) -> Option<[Self; N]> {
+        let (count, mut rest) = match *self.0.first()? {
+            104 => (usize::from(*self.0.get(1)?), self.0.get(2..)?),
+            105 => {
+                let count = u32::from_be_bytes(self.0.get(1..5)?.try_into().ok()?);
+                (usize::try_from(count).ok()?, self.0.get(5..)?)
+            }
+            _ => return None,
+        };
+        if count != N {
+            return None;
+        }
+        let mut elements = [self; N];
+        for element in &mut elements {
+            (*element, rest) = Self::split(rest).ok()?;
+        }
+        Some(elements)
+    }
+
+    /// The text, if this is an atom in UTF-8 or ASCII.
+    pub(crate) fn atom(self) -> Option<&'a str> {
+        let text = match *self.0.first()? {
+            100 | 118 => self.0.get(3..)?,
+            115 | 119 => self.0.get(2..)?,
+            _ => return None,
+        };
+        std::str::from_utf8(text).ok()
+    }
+
+    pub(crate) fn is_atom(self, text: &str) -> bool {
+        self.atom() == Some(text)
+    }
+
+    /// The value, if this is an integer from 0 to 255.
+    pub(crate) fn small_integer(self) -> Option<u8> {
+        match self.0 {
+            [97, value] => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_a_tuple_apart() {
+        // {6, [], rex}
+        let bytes = [104, 3, 97, 6, 106, 119, 3, b'r', b'e', b'x'];
+        let (term, rest) = RawTerm::split(&bytes).unwrap();
+        assert!(rest.is_empty());
+        let [op, nil, name] = term.tuple().unwrap();
+        assert_eq!(op.small_integer(), Some(6));
+        assert_eq!(nil.bytes(), [106]);
+        assert!(name.is_atom("rex"));
+        assert_eq!(term.tuple::<2>(), None);
+        assert_eq!(name.tuple::<0>(), None);
+    }
+}
