@@ -1,0 +1,48 @@
+//! What the daemon tells, in which shapes, and over which sockets.
+
+pub(crate) mod http;
+pub(crate) mod shapes;
+pub(crate) mod socket;
+
+use tokio::sync::{mpsc, oneshot};
+
+use shapes::{Member, Status};
+
+/// A question to the daemon's loop, with a place for its answer.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Status(oneshot::Sender<Status>),
+    Members(oneshot::Sender<Vec<Member>>),
+    Ready {
+        postgres: bool,
+        answer: oneshot::Sender<Readiness>,
+    },
+}
+
+/// Whether the daemon is ready, and what it waits for if not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Readiness(pub(crate) Result<(), &'static str>);
+
+/// Asks the daemon's loop. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker(mpsc::Sender<Question>);
+
+/// The questions, as the loop gets them.
+pub(crate) type Questions = mpsc::Receiver<Question>;
+
+impl Asker {
+    pub(crate) fn new() -> (Self, Questions) {
+        let (sender, receiver) = mpsc::channel(16);
+        (Self(sender), receiver)
+    }
+
+    /// `None` while the daemon is stopping.
+    pub(crate) async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Option<T> {
+        let (answer, receiver) = oneshot::channel();
+        self.0.send(question(answer)).await.ok()?;
+        receiver.await.ok()
+    }
+}

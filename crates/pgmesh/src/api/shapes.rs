@@ -1,0 +1,71 @@
+//! The JSON shapes. Scripts depend on them: fields may be added, never changed.
+
+use serde::{Deserialize, Serialize};
+
+/// What `/api/v1/status` and `pgmesh status --json` say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) node: String,
+    pub(crate) version: String,
+    pub(crate) creation: u32,
+    pub(crate) uptime_s: f64,
+    pub(crate) frozen: bool,
+    pub(crate) scopes: Scopes,
+    pub(crate) postgres: Postgres,
+    pub(crate) epmd: Epmd,
+    pub(crate) counts: Counts,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Scopes {
+    pub(crate) join: String,
+    pub(crate) announce: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Postgres {
+    /// `off`, `connecting`, `listening`, `deaf` or `down`.
+    pub(crate) state: String,
+    pub(crate) channel: Option<String>,
+    pub(crate) last_echo_s: Option<f64>,
+    pub(crate) error: Option<Error>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Epmd {
+    pub(crate) mode: String,
+    pub(crate) registered: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) heard: usize,
+    pub(crate) dialing: usize,
+    pub(crate) up: usize,
+    pub(crate) down: usize,
+    pub(crate) refused: usize,
+}
+
+/// One row of `/api/v1/members` and `pgmesh members --json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) node: String,
+    /// `heard`, `dialing`, `up`, `down` or `refused`.
+    pub(crate) state: String,
+    pub(crate) hidden: bool,
+    /// Whether it lives on our host.
+    pub(crate) local: bool,
+    pub(crate) otp: Option<String>,
+    /// `initiator` if we dialled, `acceptor` if it did; `null` without a link.
+    pub(crate) direction: Option<String>,
+    pub(crate) last_heard_s: Option<f64>,
+    pub(crate) attempts: u32,
+    pub(crate) error: Option<Error>,
+}
+
+/// What is wrong: a kind from a closed set, and a text for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Error {
+    pub(crate) kind: String,
+    pub(crate) message: String,
+}

@@ -1,0 +1,161 @@
+//! The command line: which commands there are, and their flags.
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::settings::{self, Setting};
+
+const AFTER_HELP: &str = "\
+Examples:
+  pgmesh run --database-url postgres://app@db/app --cookie-file /etc/cookie
+  pgmesh members
+  pgmesh rpc app@10.0.0.7 erlang nodes
+
+Exit codes: 0 done, 1 failed, 2 the command line, 78 the configuration.";
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    Command::new("pgmesh")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A hidden Erlang node that does the discovery for a cluster, over Postgres")
+        .after_help(AFTER_HELP)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(80)
+        .subcommand(run())
+        .subcommand(status())
+        .subcommand(members())
+        .subcommand(ping())
+        .subcommand(rpc())
+        .subcommand(names())
+}
+
+fn run() -> Command {
+    Command::new("run")
+        .about("Run the node in the foreground")
+        .after_help(
+            "Each flag can be given as a variable instead: --announce-interval is \
+             PGMESH_ANNOUNCE_INTERVAL. A flag wins over a variable.\n\
+             PGMESH_COOKIE holds the cookie itself. DATABASE_URL is used where \
+             --database-url is not given.",
+        )
+        .args(settings::TABLE.iter().map(setting))
+}
+
+fn status() -> Command {
+    Command::new("status")
+        .about("Show the daemon: node, Postgres, counts")
+        .args(daemon_flags())
+        .arg(
+            switch("ready")
+                .help("Say only whether it is ready: exit code 0 or 1, as /readyz answers"),
+        )
+}
+
+fn members() -> Command {
+    Command::new("members")
+        .about("Show every name the daemon knows: state, last heard, link")
+        .args(daemon_flags())
+}
+
+fn ping() -> Command {
+    Command::new("ping")
+        .about("Link to a node, without a daemon, and say whether it answers")
+        .args(node_flags())
+        .after_help("Example:\n  pgmesh ping app@10.0.0.7")
+}
+
+fn rpc() -> Command {
+    Command::new("rpc")
+        .about("Call a function on a node, without a daemon, and print its result")
+        .args(node_flags())
+        .arg(Arg::new("module").value_name("MODULE").required(true))
+        .arg(Arg::new("function").value_name("FUNCTION").required(true))
+        .arg(
+            Arg::new("args")
+                .value_name("ARGS")
+                .default_value("[]")
+                .help("The arguments: one list of Erlang terms"),
+        )
+        .arg(
+            flag("json", "STYLE")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("plain")
+                .value_parser(["plain", "tagged"])
+                .help("Print the result as JSON; tagged tells atoms from binaries"),
+        )
+        .after_help(
+            "Examples:\n  \
+             pgmesh rpc app@10.0.0.7 erlang nodes\n  \
+             pgmesh rpc app@10.0.0.7 lists reverse '[[1, 2, 3]]'\n\n\
+             An Elixir module is 'Elixir.MyApp.Thing'. A call that throws is shown on \
+             stderr, with exit code 1.",
+        )
+}
+
+fn names() -> Command {
+    Command::new("names")
+        .about("Show what EPMD knows")
+        .arg(
+            Arg::new("host")
+                .value_name("HOST")
+                .default_value("localhost"),
+        )
+        .after_help("ERL_EPMD_PORT names another port than 4369.")
+}
+
+fn setting(setting: &'static Setting) -> Arg {
+    let default = setting.default;
+    let help = match default {
+        Some(default) => format!("{} [default: {default}]", setting.help),
+        None => setting.help.to_owned(),
+    };
+    let action = if setting.repeats {
+        ArgAction::Append
+    } else {
+        ArgAction::Set
+    };
+    Arg::new(setting.name)
+        .long(setting.name)
+        .value_name(setting.value_name)
+        .help(help)
+        .action(action)
+}
+
+/// How a command finds the daemon.
+fn daemon_flags() -> [Arg; 3] {
+    [
+        flag("name", "ALIVE@HOST").help("Name of the daemon, if it was started with --name"),
+        flag("socket", "PATH").help("Control socket of the daemon, if started with --socket"),
+        switch("json").help("Print JSON"),
+    ]
+}
+
+/// How a command reaches a node by itself.
+fn node_flags() -> [Arg; 3] {
+    [
+        Arg::new("node").value_name("NODE").required(true),
+        flag("cookie-file", "PATH").help(
+            "File with the cookie, unless PGMESH_COOKIE holds it [default: ~/.erlang.cookie]",
+        ),
+        flag("timeout", "DURATION")
+            .default_value("5s")
+            .help("How long each step may take"),
+    ]
+}
+
+fn flag(name: &'static str, value_name: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value_name)
+}
+
+fn switch(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

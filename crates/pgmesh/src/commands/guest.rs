@@ -1,0 +1,92 @@
+//! A node for one command: no daemon, no EPMD entry, and a name that the peer
+//! gives it.
+
+use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use pgmesh_dist::{Node, NodeConfig};
+use pgmesh_name::{AllowList, NameForm, NodeName};
+
+use crate::settings::{
+    ConfigError, ConfigErrors, epmd_port, parse_duration, read_cookie, short_host,
+};
+
+/// What `ping` and `rpc` need.
+pub(super) struct Guest {
+    pub(super) node: Node,
+    pub(super) peer: NodeName,
+    pub(super) limit: Duration,
+}
+
+impl Guest {
+    /// Links to the node that the command line names.
+    pub(super) async fn link(flags: &ArgMatches) -> anyhow::Result<Self> {
+        let settings = Settings::read(flags)?;
+        let own = own_name(&settings.peer)
+            .with_context(|| format!("no name of our own for {}", settings.peer))?;
+        let config = NodeConfig {
+            epmd_port: settings.epmd_port,
+            setup_timeout: settings.limit,
+            // The person at the keyboard named this node: no need to allow it.
+            allow: AllowList::parse(["*@*"]).unwrap_or_default(),
+            ..NodeConfig::new(own, settings.cookie)
+        };
+        let (node, _events) = Node::dynamic(config);
+        node.connect(&settings.peer, true).await?;
+        Ok(Self {
+            node,
+            peer: settings.peer,
+            limit: settings.limit,
+        })
+    }
+}
+
+struct Settings {
+    peer: NodeName,
+    cookie: pgmesh_dist::Cookie,
+    limit: Duration,
+    epmd_port: u16,
+}
+
+impl Settings {
+    fn read(flags: &ArgMatches) -> Result<Self, ConfigErrors> {
+        let text = |flag: &str| flags.get_one::<String>(flag).map(String::as_str);
+        let node = text("node").unwrap_or_default();
+        let peer = node.parse().map_err(|error: pgmesh_name::NameError| {
+            ConfigError::new("NODE", node, "is no node name", &error.to_string())
+        })?;
+        let timeout = text("timeout").unwrap_or_default();
+        let limit = parse_duration(timeout)
+            .map_err(|remedy| ConfigError::new("--timeout", timeout, "is not usable", &remedy))?;
+        let (cookie, _) = read_cookie(text("cookie-file"))?;
+        Ok(Self {
+            peer,
+            cookie,
+            limit,
+            epmd_port: epmd_port()?,
+        })
+    }
+}
+
+/// A name of the peer's form; only its host is used, for the name that the peer
+/// makes for us.
+fn own_name(peer: &NodeName) -> anyhow::Result<NodeName> {
+    let host = match peer.form() {
+        NameForm::Short => short_host(),
+        NameForm::Long => local_address(peer)?.to_string(),
+    };
+    Ok(format!("guest@{host}").parse()?)
+}
+
+/// The address that the peer sees us come from. Nothing is sent for this.
+fn local_address(peer: &NodeName) -> std::io::Result<IpAddr> {
+    let any = match peer.host_ip() {
+        Some(IpAddr::V6(_)) => "[::]:0",
+        _ => "0.0.0.0:0",
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect((peer.host(), 9))?;
+    Ok(socket.local_addr()?.ip())
+}

@@ -1,0 +1,57 @@
+//! `pgmesh rpc`.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::ArgMatches;
+use pgmesh_dist::terms::Term;
+
+use super::guest::Guest;
+use super::print;
+use crate::settings::{ConfigError, ConfigErrors};
+use crate::terms::{JsonStyle, Printed, parse_args, to_json};
+
+pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let text = |flag: &str| flags.get_one::<String>(flag).map_or("", String::as_str);
+    let (module, function) = (text("module"), text("function"));
+    let args = parse_args(text("args")).map_err(|error| {
+        let remedy = error.to_string();
+        ConfigErrors::from(ConfigError::new(
+            "ARGS",
+            text("args"),
+            "is no list of terms",
+            &remedy,
+        ))
+    })?;
+    let result = super::block_on(async {
+        let guest = Guest::link(flags).await?;
+        let call = guest
+            .node
+            .call(&guest.peer, module, function, args, guest.limit);
+        Ok(call.await?)
+    })?;
+    if let Some(reason) = badrpc(&result) {
+        bail!(
+            "{module}:{function} on {} failed: {}",
+            text("node"),
+            Printed(reason)
+        );
+    }
+    match flags.get_one::<String>("json").map(String::as_str) {
+        Some("tagged") => print(to_json(&result, JsonStyle::Tagged))?,
+        Some(_) => print(to_json(&result, JsonStyle::Plain))?,
+        None => print(Printed(&result))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The reason in `{badrpc, Reason}`: the call threw, or was refused.
+fn badrpc(result: &Term) -> Option<&Term> {
+    let Term::Tuple(tuple) = result else {
+        return None;
+    };
+    match tuple.elements.as_slice() {
+        [Term::Atom(tag), reason] if tag.name == "badrpc" => Some(reason),
+        _ => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! `pgmesh status`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use hyper::StatusCode;
+
+use super::daemon_client::{get, get_json};
+use super::print;
+use crate::api::shapes::Status;
+
+pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
+    if flags.get_flag("ready") {
+        let answer = get(flags, "/readyz")?;
+        print(answer.text())?;
+        return Ok(match answer.status {
+            StatusCode::OK => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        });
+    }
+    let answer = get_json(flags, "/api/v1/status")?;
+    if flags.get_flag("json") {
+        print(answer.text())?;
+    } else {
+        print(describe(&serde_json::from_slice(&answer.body)?))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(status: &Status) -> String {
+    let mut text = format!(
+        "node      {} (pgmesh {}, up {})\n",
+        status.node,
+        status.version,
+        super::table::age(Some(status.uptime_s)),
+    );
+    let postgres = &status.postgres;
+    let channel = postgres.channel.as_deref().unwrap_or("-");
+    let echo = match postgres.last_echo_s {
+        Some(echo) => format!("last echo {echo:.1} s ago"),
+        None => "no echo yet".to_owned(),
+    };
+    let _ = match postgres.state.as_str() {
+        "off" => writeln!(text, "postgres  off (no --database-url)"),
+        state => writeln!(text, "postgres  {state} on channel {channel}, {echo}"),
+    };
+    if let Some(error) = &postgres.error {
+        let _ = writeln!(text, "          {}: {}", error.kind, error.message);
+    }
+    let registered = if status.epmd.registered { "" } else { "not " };
+    let _ = writeln!(text, "epmd      {registered}registered");
+    let scopes = &status.scopes;
+    let _ = writeln!(
+        text,
+        "scopes    join {}, announce {}",
+        scopes.join, scopes.announce
+    );
+    let counts = &status.counts;
+    let _ = write!(
+        text,
+        "members   {} known: {} up, {} down, {} dialing, {} refused",
+        counts.heard, counts.up, counts.down, counts.dialing, counts.refused
+    );
+    if status.frozen {
+        text.push_str("\n          frozen: nobody is forgotten while Postgres is not heard");
+    }
+    text
+}

@@ -1,0 +1,125 @@
+//! `pgmesh run`: starts everything, runs the loop, stops everything.
+
+mod effects;
+mod epmd;
+mod event_log;
+mod run_loop;
+mod view;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use pgmesh_discovery as discovery;
+use pgmesh_dist::{Node, NodeConfig};
+use pgmesh_mesh::{AnnounceScope, Config, Mesh};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::socket::ControlSocket;
+use crate::api::{Asker, http};
+use crate::logging;
+use crate::settings::RunSettings;
+use run_loop::{Daemon, Sources};
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let settings = RunSettings::read(flags)?;
+    logging::start(settings.log_format, settings.log);
+    // One thread: a daemon waits far more than it works, and links of one node
+    // share the little work there is.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(settings))?;
+    // Lookups in threads of their own may still wait for DNS; nobody waits for them.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: RunSettings) -> anyhow::Result<()> {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(
+        node = %settings.name,
+        version = env!("CARGO_PKG_VERSION"),
+        settings = settings.summary,
+        "starting"
+    );
+    let (_socket, control) = ControlSocket::bind(&settings.socket)?;
+    let http_listener = listen_http(&settings).await?;
+    if settings.epmd == crate::settings::EpmdMode::Auto {
+        epmd::ensure(settings.epmd_port).await;
+    }
+    let (node, node_events) = Node::start(node_config(&settings)).await?;
+    let (announcer, names) = match discovery_settings(&settings) {
+        Some(settings) => {
+            let (announcer, names) = discovery::spawn(settings);
+            (Some(announcer), Some(names))
+        }
+        None => (None, None),
+    };
+    let (asker, questions) = Asker::new();
+    tokio::spawn(http::serve(control, asker.clone()));
+    if let Some(listener) = http_listener {
+        tokio::spawn(http::serve(listener, asker));
+    }
+    let sources = Sources {
+        node_events,
+        names,
+        questions,
+        terminate: signal(SignalKind::terminate()).context("cannot hear SIGTERM")?,
+        interrupt: signal(SignalKind::interrupt()).context("cannot hear SIGINT")?,
+    };
+    let mesh = Mesh::new(mesh_config(&settings), rand::random());
+    Daemon::new(settings, mesh, node, announcer)
+        .run(sources)
+        .await;
+    Ok(())
+}
+
+async fn listen_http(settings: &RunSettings) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = settings.http else {
+        return Ok(None);
+    };
+    let bound = TcpListener::bind(address).await;
+    let listener =
+        bound.with_context(|| format!("cannot serve HTTP on {address} (choose another --http)"))?;
+    Ok(Some(listener))
+}
+
+fn node_config(settings: &RunSettings) -> NodeConfig {
+    NodeConfig {
+        listen: settings.listen,
+        epmd_port: settings.epmd_port,
+        allow: settings.allow.clone(),
+        setup_timeout: settings.setup_timeout,
+        net_ticktime: settings.net_ticktime,
+        max_frame: settings.max_frame,
+        ..NodeConfig::new(settings.name.clone(), settings.cookie.clone())
+    }
+}
+
+fn discovery_settings(settings: &RunSettings) -> Option<discovery::Settings> {
+    let database = settings.database.clone()?;
+    Some(discovery::Settings {
+        config: database.config,
+        channel: database.channel,
+        own: settings.name.clone(),
+        announce_interval: settings.announce_interval,
+        silent: settings.announce == AnnounceScope::None,
+    })
+}
+
+fn mesh_config(settings: &RunSettings) -> Config {
+    Config {
+        join: settings.join,
+        announce: settings.announce,
+        allow: settings.allow.clone(),
+        announce_interval: settings.announce_interval,
+        expiry: settings.expiry,
+        ..Config::new(settings.name.clone())
+    }
+}

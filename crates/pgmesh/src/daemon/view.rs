@@ -1,0 +1,251 @@
+//! What the daemon shows of itself: status, members, readiness.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use pgmesh_discovery::{PostgresError, PostgresErrorKind};
+use pgmesh_dist::{Direction, LinkId, PeerInfo};
+use pgmesh_mesh::{Mesh, State, Time};
+use pgmesh_name::{NameError, NodeName};
+
+use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
+use crate::api::{Question, Readiness};
+use crate::settings::RunSettings;
+
+/// What the mesh does not know: the edges' own state.
+pub(super) struct View {
+    settings: RunSettings,
+    creation: u32,
+    postgres: PostgresView,
+    epmd_registered: bool,
+    links: HashMap<NodeName, LinkView>,
+    reached: Reached,
+    bad_payloads: HashMap<&'static str, BadPayloads>,
+}
+
+struct PostgresView {
+    state: &'static str,
+    error: Option<Error>,
+}
+
+struct LinkView {
+    link: LinkId,
+    direction: Direction,
+    otp: Option<String>,
+}
+
+/// What has to be reached once to be ready; never taken back.
+#[derive(Default)]
+struct Reached {
+    epmd: bool,
+    echo: bool,
+    cluster: bool,
+}
+
+/// Payloads that are no names, of one kind.
+struct BadPayloads {
+    unreported: u64,
+    logged_at: Instant,
+}
+
+impl View {
+    pub(super) fn new(settings: RunSettings, creation: u32) -> Self {
+        let state = match settings.database {
+            Some(_) => "connecting",
+            None => "off",
+        };
+        Self {
+            settings,
+            creation,
+            postgres: PostgresView { state, error: None },
+            epmd_registered: false,
+            links: HashMap::new(),
+            reached: Reached::default(),
+            bad_payloads: HashMap::new(),
+        }
+    }
+
+    pub(super) fn answer(&self, question: Question, now: Time, mesh: &Mesh) {
+        // Whoever asked may have gone.
+        match question {
+            Question::Status(answer) => drop(answer.send(self.status(now, mesh))),
+            Question::Members(answer) => drop(answer.send(self.members(now, mesh))),
+            Question::Ready { postgres, answer } => {
+                drop(answer.send(Readiness(self.ready(postgres))));
+            }
+        }
+    }
+
+    pub(super) fn link_up(&mut self, peer: &PeerInfo, link: LinkId) {
+        let view = LinkView {
+            link,
+            direction: peer.direction,
+            otp: None,
+        };
+        self.links.insert(peer.name.clone(), view);
+    }
+
+    pub(super) fn link_down(&mut self, name: &NodeName, link: LinkId) {
+        if self.links.get(name).is_some_and(|view| view.link == link) {
+            self.links.remove(name);
+        }
+    }
+
+    pub(super) fn otp_known(&mut self, name: &NodeName, link: LinkId, release: String) {
+        if let Some(view) = self.links.get_mut(name).filter(|view| view.link == link) {
+            view.otp = Some(release);
+        }
+    }
+
+    pub(super) fn epmd_up(&mut self) {
+        self.epmd_registered = true;
+        self.reached.epmd = true;
+        tracing::info!(event = "epmd", "registered with EPMD");
+    }
+
+    pub(super) fn epmd_down(&mut self) {
+        self.epmd_registered = false;
+        tracing::warn!(
+            event = "epmd",
+            "EPMD is gone; registering again when it is back"
+        );
+    }
+
+    pub(super) fn postgres_up(&mut self) {
+        self.postgres.state = "listening";
+        self.postgres.error = None;
+        tracing::info!(event = "postgres", "postgres: listening");
+    }
+
+    /// Repeated failures of one kind are one line.
+    pub(super) fn postgres_down(&mut self, error: &PostgresError) {
+        let kind = error.kind();
+        self.postgres.state = match kind {
+            PostgresErrorKind::Deaf => "deaf",
+            _ => "down",
+        };
+        let known = self.postgres.error.as_ref();
+        if known.is_none_or(|known| known.kind != kind.as_str()) {
+            tracing::warn!(event = "postgres", kind = kind.as_str(), "{error}");
+        }
+        self.postgres.error = Some(Error {
+            kind: kind.as_str().to_owned(),
+            message: error.to_string(),
+        });
+    }
+
+    pub(super) fn echo_heard(&mut self) {
+        self.reached.echo = true;
+    }
+
+    /// Counted always, logged once per kind and minute: anybody can send these.
+    pub(super) fn bad_payload(&mut self, error: &NameError) {
+        let kind = error.kind();
+        let now = Instant::now();
+        let of_kind = self.bad_payloads.get_mut(kind);
+        match of_kind {
+            Some(seen) if now.duration_since(seen.logged_at).as_secs() < 60 => {
+                seen.unreported += 1;
+                return;
+            }
+            Some(seen) => {
+                tracing::warn!(kind, more = seen.unreported, "payload is no name: {error}");
+            }
+            None => tracing::warn!(kind, "payload is no name: {error}"),
+        }
+        let (unreported, logged_at) = (0, now);
+        self.bad_payloads.insert(
+            kind,
+            BadPayloads {
+                unreported,
+                logged_at,
+            },
+        );
+    }
+
+    pub(super) fn note_cluster(&mut self, mesh: &Mesh) {
+        if !self.reached.cluster {
+            self.reached.cluster = mesh.counts().up >= self.settings.min_cluster;
+        }
+    }
+
+    fn ready(&self, with_postgres: bool) -> Result<(), &'static str> {
+        let listening = self.postgres.state == "listening";
+        if !self.reached.epmd {
+            Err("not registered with EPMD yet")
+        } else if self.settings.database.is_some() && !self.reached.echo {
+            Err("Postgres has not been heard yet")
+        } else if !self.reached.cluster {
+            Err("fewer nodes linked than --min-cluster")
+        } else if with_postgres && !listening {
+            Err("Postgres is not heard now")
+        } else {
+            Ok(())
+        }
+    }
+
+    fn status(&self, now: Time, mesh: &Mesh) -> Status {
+        let counts = mesh.counts();
+        let database = self.settings.database.as_ref();
+        Status {
+            node: self.settings.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            creation: self.creation,
+            uptime_s: seconds(now, Time::ZERO),
+            frozen: mesh.is_frozen(),
+            scopes: Scopes {
+                join: self.settings.join.as_str().to_owned(),
+                announce: self.settings.announce.as_str().to_owned(),
+            },
+            postgres: Postgres {
+                state: self.postgres.state.to_owned(),
+                channel: database.map(|database| database.channel.to_string()),
+                last_echo_s: mesh.last_echo_at().map(|at| seconds(now, at)),
+                error: self.postgres.error.clone(),
+            },
+            epmd: Epmd {
+                mode: "external".to_owned(),
+                registered: self.epmd_registered,
+            },
+            counts: Counts {
+                heard: counts.heard,
+                dialing: counts.dialing,
+                up: counts.up,
+                down: counts.down,
+                refused: counts.refused,
+            },
+        }
+    }
+
+    fn members(&self, now: Time, mesh: &Mesh) -> Vec<Member> {
+        let member = |(name, member)| self.member(now, name, member);
+        mesh.members().map(member).collect()
+    }
+
+    fn member(&self, now: Time, name: &NodeName, member: &pgmesh_mesh::Member) -> Member {
+        let link = self.links.get(name);
+        let is_up = matches!(member.state(), State::Up(_));
+        Member {
+            node: name.to_string(),
+            state: member.state().as_str().to_owned(),
+            hidden: member.is_hidden(),
+            local: name.host() == self.settings.name.host(),
+            otp: link.and_then(|link| link.otp.clone()),
+            direction: link
+                .filter(|_| is_up)
+                .map(|link| link.direction.as_str().to_owned()),
+            last_heard_s: member.last_heard_at().map(|at| seconds(now, at)),
+            attempts: member.attempts(),
+            error: member.failure().filter(|_| !is_up).map(|failure| Error {
+                kind: failure.kind.to_owned(),
+                message: failure.message.clone(),
+            }),
+        }
+    }
+}
+
+/// How long ago, in seconds to the millisecond.
+fn seconds(now: Time, at: Time) -> f64 {
+    let millis = now.since(at).as_millis();
+    f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1000.0
+}

@@ -1,0 +1,32 @@
+//! pgmesh: a hidden Erlang node that does the discovery for a cluster.
+//!
+//! This file parses the command line and turns outcomes into exit codes; what a
+//! command does is in `commands` and `daemon`.
+
+mod api;
+mod cli;
+mod commands;
+mod daemon;
+mod logging;
+mod settings;
+mod terms;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    let outcome = match matches.subcommand() {
+        Some(("run", flags)) => daemon::run(flags),
+        Some(("status", flags)) => commands::status::run(flags),
+        Some(("members", flags)) => commands::members::run(flags),
+        Some(("ping", flags)) => commands::ping::run(flags),
+        Some(("rpc", flags)) => commands::rpc::run(flags),
+        Some(("names", flags)) => commands::names::run(flags),
+        // clap answers everything else itself.
+        _ => Ok(ExitCode::from(2)),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => commands::fail(&error),
+    }
+}

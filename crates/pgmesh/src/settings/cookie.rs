@@ -1,0 +1,110 @@
+//! The cookie, from where Erlang nodes have it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use pgmesh_dist::Cookie;
+
+use super::ConfigError;
+
+/// The longest cookie: it is an atom on every node.
+const MAX_CHARS: usize = 255;
+
+/// Reads the cookie from `PGMESH_COOKIE`, else from the file, else from
+/// `~/.erlang.cookie`. The text beside it is a warning to log.
+pub(crate) fn read_cookie(file: Option<&str>) -> Result<(Cookie, Option<String>), ConfigError> {
+    // The file wins where it was asked for: a flag is nearer than a variable.
+    match (file, std::env::var("PGMESH_COOKIE")) {
+        (None, Ok(text)) => Ok((check("PGMESH_COOKIE", &text)?, None)),
+        (Some(file), _) => read_file(Path::new(file)),
+        (None, Err(_)) => read_file(&default_file()?),
+    }
+}
+
+fn default_file() -> Result<PathBuf, ConfigError> {
+    let home = std::env::var_os("HOME").ok_or_else(|| {
+        ConfigError::without_value(
+            "--cookie-file",
+            "not given, and HOME is not set",
+            "give --cookie-file or PGMESH_COOKIE",
+        )
+    })?;
+    Ok(Path::new(&home).join(".erlang.cookie"))
+}
+
+fn read_file(path: &Path) -> Result<(Cookie, Option<String>), ConfigError> {
+    let shown = path.display().to_string();
+    let error = |problem: &str| {
+        let remedy = "give the file that the cluster's nodes use, or set PGMESH_COOKIE";
+        ConfigError::new("--cookie-file", &shown, problem, remedy)
+    };
+    let unreadable = |cause: std::io::Error| error(&format!("cannot be read: {cause}"));
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    let cookie = check(&format!("--cookie-file {shown:?}"), first_line(&text))?;
+    let exposed = mode & 0o077 != 0;
+    let warning = exposed.then(|| {
+        format!(
+            "cookie file {shown} can be read by others (mode {:03o}): \
+             chmod 400 it, as erl demands",
+            mode & 0o777
+        )
+    });
+    Ok((cookie, warning))
+}
+
+/// Erlang reads the cookie up to the end of the line (auth.erl).
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+fn check(setting: &str, text: &str) -> Result<Cookie, ConfigError> {
+    let problem = if text.is_empty() {
+        "holds no cookie"
+    } else if text.chars().count() > MAX_CHARS {
+        "holds a cookie of more than 255 characters"
+    } else {
+        return Ok(Cookie::new(text));
+    };
+    let remedy = "a cookie is one line of 1 to 255 characters";
+    Err(ConfigError::without_value(setting, problem, remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+
+    fn file(text: &str, mode: u32) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cookie");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let path = path.display().to_string();
+        (folder, path)
+    }
+
+    #[test]
+    fn line_end_is_no_part_of_it() {
+        let (_folder, path) = file("secret\n", 0o400);
+        let (cookie, warning) = read_file(Path::new(&path)).unwrap();
+        assert_eq!((cookie.expose(), warning), ("secret", None));
+    }
+
+    #[test]
+    fn exposed_file_is_warned_about() {
+        let (_folder, path) = file("secret", 0o644);
+        let (_, warning) = read_file(Path::new(&path)).unwrap();
+        let warning = warning.unwrap();
+        assert!(warning.contains("644") && !warning.contains("secret"));
+    }
+
+    #[test]
+    fn missing_and_empty_files_are_errors() {
+        let missing = read_file(Path::new("/nonexistent/cookie")).unwrap_err();
+        assert!(missing.to_string().contains("/nonexistent/cookie"));
+        let (_folder, path) = file("\n", 0o400);
+        assert!(read_file(Path::new(&path)).is_err());
+    }
+}

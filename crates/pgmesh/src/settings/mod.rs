@@ -1,0 +1,27 @@
+//! Settings: where they come from, what they mean, what is wrong with them.
+//!
+//! Everything is read in one place and every mistake is reported at once. No
+//! value of a secret setting is ever printed.
+
+mod cookie;
+mod duration;
+mod error;
+mod raw;
+mod run;
+mod table;
+
+pub(crate) use cookie::read_cookie;
+pub(crate) use duration::parse_duration;
+pub(crate) use error::{ConfigError, ConfigErrors};
+pub(crate) use run::{EpmdMode, LogFormat, RunSettings, default_socket, short_host};
+pub(crate) use table::{Setting, TABLE};
+
+/// EPMD's port, as `erl` finds it.
+pub(crate) fn epmd_port() -> Result<u16, ConfigError> {
+    match std::env::var("ERL_EPMD_PORT") {
+        Ok(text) => text
+            .parse()
+            .map_err(|_| ConfigError::new("ERL_EPMD_PORT", &text, "is no port", "give 1 to 65535")),
+        Err(_) => Ok(pgmesh_dist::epmd::DEFAULT_PORT),
+    }
+}

@@ -1,0 +1,321 @@
+//! What the settings of `pgmesh run` mean.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use pgmesh_discovery::Channel;
+use pgmesh_dist::Cookie;
+use pgmesh_mesh::{AnnounceScope, JoinScope};
+use pgmesh_name::{AllowList, NodeName};
+
+use super::duration::{parse_duration, parse_size};
+use super::raw::RawSettings;
+use super::table::TABLE;
+use super::{ConfigError, ConfigErrors, epmd_port, read_cookie};
+
+/// Everything that `pgmesh run` needs to know.
+#[derive(Debug)]
+pub(crate) struct RunSettings {
+    pub(crate) name: NodeName,
+    pub(crate) cookie: Cookie,
+    /// Postgres, unless nothing is to be heard.
+    pub(crate) database: Option<Database>,
+    pub(crate) announce_interval: Duration,
+    pub(crate) expiry: Duration,
+    pub(crate) join: JoinScope,
+    pub(crate) announce: AnnounceScope,
+    pub(crate) allow: AllowList,
+    pub(crate) listen: SocketAddr,
+    pub(crate) epmd: EpmdMode,
+    pub(crate) epmd_port: u16,
+    pub(crate) net_ticktime: Duration,
+    pub(crate) setup_timeout: Duration,
+    pub(crate) max_frame: usize,
+    pub(crate) socket: PathBuf,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) min_cluster: usize,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log: tracing::Level,
+    /// To be logged as soon as there is a log.
+    pub(crate) warnings: Vec<String>,
+    /// What was set and by what, for the log.
+    pub(crate) summary: String,
+}
+
+/// Where names are said.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    pub(crate) config: tokio_postgres::Config,
+    pub(crate) channel: Channel,
+}
+
+/// Whether an EPMD may be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EpmdMode {
+    Auto,
+    External,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl RunSettings {
+    /// Reads flags, variables and defaults, and the cookie file.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, at once.
+    pub(crate) fn read(flags: &ArgMatches) -> Result<Self, ConfigErrors> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let raw = RawSettings::collect(flags, variable);
+        let mut reader = Reader {
+            raw: &raw,
+            errors: Vec::new(),
+        };
+        match reader.run_settings() {
+            Some(settings) if reader.errors.is_empty() => Ok(settings),
+            _ => Err(ConfigErrors(reader.errors)),
+        }
+    }
+}
+
+/// Reads settings one by one and keeps what is wrong with them.
+struct Reader<'a> {
+    raw: &'a RawSettings,
+    errors: Vec<ConfigError>,
+}
+
+impl Reader<'_> {
+    /// Everything is read before the first `?`, so that one error hides no other.
+    fn run_settings(&mut self) -> Option<RunSettings> {
+        let name = self.name();
+        let cookie = self.cookie();
+        let database = self.database(cookie.as_ref().map(|(cookie, _)| cookie));
+        let announce_interval = self.duration("announce-interval", Duration::from_millis(100));
+        let expiry = self.duration("expiry", Duration::from_secs(1));
+        let join = self.word(
+            "join",
+            &[("local", JoinScope::Local), ("all", JoinScope::All)],
+        );
+        let announce = [
+            ("none", AnnounceScope::None),
+            ("local", AnnounceScope::Local),
+        ];
+        let announce = self.word("announce", &announce);
+        let allow = self.allow();
+        let listen = self.parsed("listen", "write an address and a port, like 0.0.0.0:0");
+        let epmd = [("auto", EpmdMode::Auto), ("external", EpmdMode::External)];
+        let epmd = self.word("epmd", &epmd);
+        let epmd_port = self.keep(epmd_port());
+        let net_ticktime = self.duration("net-ticktime", Duration::from_secs(1));
+        let setup_timeout = self.duration("setup-timeout", Duration::from_millis(100));
+        let max_frame = self.read("max-frame", parse_size).flatten();
+        let http = self.parsed("http", "write an address and a port, like 127.0.0.1:4380");
+        let min_cluster = self.parsed("min-cluster", "write a number");
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let log_format = self.word("log-format", &formats);
+        let log = self.parsed("log", "write error, warn, info, debug or trace");
+        let (cookie, cookie_warning) = cookie?;
+        let (database, channel_warning) = database?;
+        let name = name?;
+        Some(RunSettings {
+            socket: self.socket(&name),
+            name,
+            cookie,
+            database,
+            announce_interval: announce_interval?,
+            expiry: expiry?,
+            join: join?,
+            announce: announce?,
+            allow: allow?,
+            listen: listen?,
+            epmd: epmd?,
+            epmd_port: epmd_port?,
+            net_ticktime: net_ticktime?,
+            setup_timeout: setup_timeout?,
+            max_frame: max_frame?,
+            http,
+            min_cluster: min_cluster?,
+            log_format: log_format?,
+            log: log?,
+            warnings: cookie_warning.into_iter().chain(channel_warning).collect(),
+            summary: self.raw.summary(),
+        })
+    }
+
+    fn name(&mut self) -> Option<NodeName> {
+        match self.raw.get("name") {
+            Some(_) => self.read("name", |text| {
+                text.parse::<NodeName>().map_err(|e| e.to_string())
+            })?,
+            None => {
+                let own = format!("pgmesh@{}", short_host());
+                let no_name = |_| {
+                    let problem = "not given, and this host's name makes no node name";
+                    ConfigError::without_value("--name", problem, "give --name alive@host")
+                };
+                self.keep(own.parse().map_err(no_name))
+            }
+        }
+    }
+
+    fn cookie(&mut self) -> Option<(Cookie, Option<String>)> {
+        let file = self.raw.get("cookie-file").map(|value| value.text.as_str());
+        self.keep(read_cookie(file))
+    }
+
+    /// `Some((None, _))` when no database was given, which is no error.
+    fn database(&mut self, cookie: Option<&Cookie>) -> Option<(Option<Database>, Option<String>)> {
+        let Some(url) = self.raw.get("database-url") else {
+            let warning = "no --database-url: nothing is heard and nothing announced, \
+                           only nodes that dial us are linked";
+            return Some((None, Some(warning.to_owned())));
+        };
+        let config = tokio_postgres::Config::from_str(&url.text).map_err(|error| {
+            let problem = format!("is not understood: {}", cause(&error));
+            let remedy = "write postgres://user@host:5432/database";
+            ConfigError::without_value("--database-url", &problem, remedy)
+        });
+        let config = self.keep(config);
+        let channel = self.channel(cookie?);
+        let (channel, warning) = channel?;
+        let config = config?;
+        Some((Some(Database { config, channel }), warning))
+    }
+
+    fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<String>)> {
+        let given = self.raw.get("channel");
+        let channel = match given {
+            Some(value) => Channel::new(&value.text),
+            None => Channel::from_cookie(cookie.expose()),
+        };
+        let unusable = |error: pgmesh_discovery::ChannelError| {
+            ConfigError::without_value(
+                "--channel",
+                &error.to_string(),
+                "see libcluster's channel_name",
+            )
+        };
+        let channel = self.keep(channel.map_err(unusable))?;
+        let warning = if channel.was_cut() {
+            Some(
+                "the channel has more than 63 bytes: Postgres cuts it, and BEAM nodes with \
+                  that channel say their names but hear nothing (give all a shorter one)",
+            )
+        } else if given.is_none() {
+            Some(
+                "the channel is the cookie (no --channel): whoever sees Postgres' activity \
+                  or logs sees the cookie",
+            )
+        } else {
+            None
+        };
+        Some((channel, warning.map(str::to_owned)))
+    }
+
+    fn allow(&mut self) -> Option<AllowList> {
+        let Some(value) = self.raw.get("allow") else {
+            return Some(AllowList::default());
+        };
+        match AllowList::parse(value.text.split(',').map(str::trim)) {
+            Ok(list) => Some(list),
+            Err(errors) => {
+                let wrong = |error: pgmesh_name::AllowError| {
+                    ConfigError::without_value(
+                        "--allow",
+                        &error.to_string(),
+                        "quote globs in a shell",
+                    )
+                };
+                self.errors.extend(errors.into_iter().map(wrong));
+                None
+            }
+        }
+    }
+
+    fn socket(&self, name: &NodeName) -> PathBuf {
+        match self.raw.get("socket") {
+            Some(value) => PathBuf::from(&value.text),
+            None => default_socket(name),
+        }
+    }
+
+    fn duration(&mut self, setting: &str, least: Duration) -> Option<Duration> {
+        self.read(setting, |text| {
+            let duration = parse_duration(text)?;
+            if duration < least {
+                return Err(format!("give at least {least:?}"));
+            }
+            Ok(duration)
+        })
+        .flatten()
+    }
+
+    fn word<T: Copy>(&mut self, setting: &str, words: &[(&str, T)]) -> Option<T> {
+        self.read(setting, |text| {
+            let found = words.iter().find(|(word, _)| *word == text);
+            found.map(|(_, value)| *value).ok_or_else(|| {
+                let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                format!("write {}", known.join(" or "))
+            })
+        })
+        .flatten()
+    }
+
+    fn parsed<T: FromStr>(&mut self, setting: &str, remedy: &str) -> Option<T> {
+        self.read(setting, |text| text.parse().map_err(|_| remedy.to_owned()))
+            .flatten()
+    }
+
+    /// `None` if the setting is absent; `Some(None)` if it is wrong.
+    fn read<T>(
+        &mut self,
+        setting: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        debug_assert!(TABLE.iter().any(|known| known.name == setting));
+        let value = self.raw.get(setting)?;
+        let shown = format!("--{setting}");
+        let wrong =
+            |remedy: String| ConfigError::new(&shown, &value.text, "is not usable", &remedy);
+        let parsed = parse(&value.text).map_err(wrong);
+        Some(self.keep(parsed))
+    }
+
+    fn keep<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.errors.push(error);
+                None
+            }
+        }
+    }
+}
+
+/// The innermost cause; the outer text repeats nothing that was given.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
+}
+
+/// This host's name up to the first dot.
+pub(crate) fn short_host() -> String {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    host.split('.').next().unwrap_or("localhost").to_owned()
+}
+
+/// Where the control socket of this node is, unless `--socket` says otherwise.
+pub(crate) fn default_socket(name: &NodeName) -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
+    let folder = runtime.map_or_else(|| PathBuf::from("/run"), PathBuf::from);
+    folder
+        .join("pgmesh")
+        .join(Path::new(&format!("{name}.sock")))
+}

@@ -1,0 +1,116 @@
+//! Every setting of `pgmesh run`, once: flags, help, defaults and the README's
+//! table come from here.
+
+/// A setting. Its variable is `PGMESH_` and the name in capitals.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) value_name: &'static str,
+    pub(crate) default: Option<&'static str>,
+    pub(crate) help: &'static str,
+    /// Given several times, or once with commas between.
+    pub(crate) repeats: bool,
+    /// Its value is never shown.
+    pub(crate) secret: bool,
+}
+
+impl Setting {
+    const fn new(
+        name: &'static str,
+        value_name: &'static str,
+        default: Option<&'static str>,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            value_name,
+            default,
+            help,
+            repeats: false,
+            secret: false,
+        }
+    }
+
+    const fn repeats(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// The variable that gives this setting.
+    pub(crate) fn variable(&self) -> String {
+        format!("PGMESH_{}", self.name.to_uppercase().replace('-', "_"))
+    }
+}
+
+/// All settings, in the order of the help.
+#[rustfmt::skip]
+pub(crate) static TABLE: &[Setting] = &[
+    Setting::new("name", "ALIVE@HOST", None,
+        "Our node name; an address or a dot in the host makes it a long name [default: pgmesh@ and the short host name]"),
+    Setting::new("cookie-file", "PATH", None,
+        "File with the cluster's cookie, unless PGMESH_COOKIE holds it [default: ~/.erlang.cookie]"),
+    Setting::new("database-url", "URL", None,
+        "Postgres, connected to directly and not through a pooler; without it nothing is heard or announced").secret(),
+    Setting::new("channel", "NAME", None,
+        "Channel on which names are said [default: the cookie, cleaned as libcluster_postgres does it]"),
+    Setting::new("announce-interval", "DURATION", Some("5s"),
+        "How often names are announced, give or take a fifth"),
+    Setting::new("expiry", "DURATION", Some("60s"),
+        "How long a name without a link must be silent before it is forgotten"),
+    Setting::new("join", "SCOPE", Some("all"),
+        "Whom we link to: local (this host's nodes) or all"),
+    Setting::new("announce", "SCOPE", Some("local"),
+        "Whose names we say: local (our own) or none (a silent observer)"),
+    Setting::new("allow", "PATTERN", None,
+        "Names and addresses that may be dialled: globs like 'app_*@*' and networks like 10.0.0.0/8 [default: every name on private addresses]").repeats(),
+    Setting::new("listen", "ADDR:PORT", Some("0.0.0.0:0"),
+        "Where we listen for other nodes; port 0 lets the system choose"),
+    Setting::new("epmd", "MODE", Some("auto"),
+        "auto (starts epmd -daemon if none answers) or external (never starts one)"),
+    Setting::new("net-ticktime", "DURATION", Some("60s"),
+        "How long a peer may be silent; give the nodes' own net_ticktime"),
+    Setting::new("setup-timeout", "DURATION", Some("7s"),
+        "How long each step of setting up a link may take"),
+    Setting::new("max-frame", "SIZE", Some("64MiB"),
+        "Longest message taken from a peer"),
+    Setting::new("socket", "PATH", None,
+        "Control socket [default: $XDG_RUNTIME_DIR/pgmesh/NAME.sock, or below /run/pgmesh]"),
+    Setting::new("http", "ADDR:PORT", None,
+        "Serve health and state, read only, over HTTP"),
+    Setting::new("min-cluster", "N", Some("0"),
+        "Not ready before this many nodes have been linked at once"),
+    Setting::new("log-format", "FORMAT", Some("text"),
+        "text or json"),
+    Setting::new("log", "LEVEL", Some("info"),
+        "error, warn, info, debug or trace"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readme_shows_every_setting() {
+        let readme = include_str!("../../../../README.md");
+        for setting in TABLE {
+            let row = format!("| `--{}` |", setting.name);
+            assert!(readme.contains(&row), "README has no row {row}");
+            if let Some(default) = setting.default {
+                let line = readme.lines().find(|line| line.starts_with(&row));
+                let shown = line.unwrap().contains(&format!("| `{default}` |"));
+                assert!(shown, "README shows another default than {default}: {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn variables_follow_the_names() {
+        let interval = TABLE.iter().find(|s| s.name == "announce-interval");
+        assert_eq!(interval.unwrap().variable(), "PGMESH_ANNOUNCE_INTERVAL");
+    }
+}
