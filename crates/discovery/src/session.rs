@@ -284,14 +284,14 @@ where
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
-        match message? {
-            AsyncMessage::Notification(notification) => {
-                if notifications.send(notification).await.is_err() {
-                    return Ok(());
-                }
-            }
-            AsyncMessage::Notice(notice) => tracing::debug!("postgres notice: {notice}"),
-            _ => {}
+        let message = message?;
+        if let AsyncMessage::Notice(notice) = &message {
+            tracing::debug!("postgres notice: {notice}");
+        }
+        if let AsyncMessage::Notification(notification) = message
+            && notifications.send(notification).await.is_err()
+        {
+            break;
         }
     }
     Ok(())

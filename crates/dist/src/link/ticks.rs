@@ -25,7 +25,7 @@ impl TickClock {
     pub(crate) fn on_interval(&mut self, reads: u64, writes: u64) -> TickDue {
         let heard = reads != std::mem::replace(&mut self.last_reads, reads);
         self.silent_intervals = if heard { 0 } else { self.silent_intervals + 1 };
-        if self.silent_intervals > INTENSITY {
+        if self.silent_intervals >= INTENSITY {
             return TickDue::PeerIsGone;
         }
         let wrote = writes != std::mem::replace(&mut self.last_writes, writes);
@@ -62,7 +62,8 @@ mod tests {
         while clock.on_interval(7, 0) != TickDue::PeerIsGone {
             intervals += 1;
         }
-        // The first interval saw the last read; four more are one net_ticktime.
-        assert_eq!(intervals, 5);
+        // The first interval saw the last read, at some moment before its end: the
+        // peer was silent for four to five intervals when the fifth ends.
+        assert_eq!(intervals, 4);
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{Direction, Inner};
 use crate::error::Failure;
-use crate::handshake::{self, Acceptor, HandshakeStream, Offer, Proven, Status};
+use crate::handshake::{self, Acceptor, HandshakeStream, Offer, Status};
 
 /// Handshakes that have not proven a cookie yet.
 const MAX_UNFINISHED: usize = 256;
@@ -50,7 +50,7 @@ async fn accept_one(inner: &Arc<Inner>, stream: TcpStream) -> Result<(), Failure
         () = inner.stopped.cancelled() => return Ok(()),
     };
     if let Some(proven) = proven {
-        link_up(inner, proven, stream);
+        inner.link_up(&proven, Direction::Acceptor, None, stream);
     }
     Ok(())
 }
@@ -65,8 +65,4 @@ fn decide(inner: &Inner, offer: &Offer) -> Status {
         links.cancel_dial(attempt);
     }
     verdict.status
-}
-
-fn link_up(inner: &Arc<Inner>, proven: Proven, stream: HandshakeStream<TcpStream>) {
-    inner.link_up(proven, Direction::Acceptor, None, stream);
 }

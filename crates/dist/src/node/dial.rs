@@ -121,7 +121,7 @@ impl Inner {
         let wants_link = || self.links().table.wants_link(peer);
         let proven = handshake::dial(&mut stream, initiator, wants_link).await?;
         self.take_name(&proven);
-        if self.link_up(proven, Direction::Initiator, Some(attempt), stream) {
+        if self.link_up(&proven, Direction::Initiator, Some(attempt), stream) {
             Ok(())
         } else {
             Err(gave_way())

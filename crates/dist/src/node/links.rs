@@ -17,7 +17,7 @@ impl Inner {
     /// `false` if the dial it came from was superseded.
     pub(super) fn link_up<S>(
         self: &Arc<Self>,
-        proven: Proven,
+        proven: &Proven,
         direction: Direction,
         dialled: Option<Attempt>,
         stream: HandshakeStream<S>,

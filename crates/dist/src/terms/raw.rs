@@ -54,14 +54,6 @@ impl<'a> RawTerm<'a> {
     pub(crate) fn is_atom(self, text: &str) -> bool {
         self.atom() == Some(text)
     }
-
-    /// The value, if this is an integer from 0 to 255.
-    pub(crate) fn small_integer(self) -> Option<u8> {
-        match self.0 {
-            [97, value] => Some(*value),
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -75,7 +67,7 @@ mod tests {
         let (term, rest) = RawTerm::split(&bytes).unwrap();
         assert!(rest.is_empty());
         let [op, nil, name] = term.tuple().unwrap();
-        assert_eq!(op.small_integer(), Some(6));
+        assert_eq!(op.bytes(), [97, 6]);
         assert_eq!(nil.bytes(), [106]);
         assert!(name.is_atom("rex"));
         assert_eq!(term.tuple::<2>(), None);

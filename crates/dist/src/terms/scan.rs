@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded() {
-        let nested = |levels: usize| [vec![104, 1].repeat(levels), vec![106]].concat();
+        let nested = |levels: usize| [[104, 1].repeat(levels), vec![106]].concat();
         assert!(len(&nested(MAX_DEPTH)).is_ok());
         assert_eq!(len(&nested(MAX_DEPTH + 1)), Err(TermError::TooDeep));
         assert_eq!(len(&nested(3_000_000)), Err(TermError::TooDeep));

@@ -111,11 +111,11 @@ impl World {
             world.numbers.insert(name.clone(), node);
             let (life, alive) = (0, false);
             world.beams.push(Beam { name, life, alive });
-            world.apply(Op::Restart(node));
+            world.apply(&Op::Restart(node));
         }
         for daemon in 0..daemons {
             world.daemons.push(None);
-            world.apply(Op::StartDaemon(daemon));
+            world.apply(&Op::StartDaemon(daemon));
         }
         world
     }
@@ -147,13 +147,13 @@ impl World {
 
     /// Mends everything, now.
     pub fn mend_all(&mut self) {
-        self.apply(Op::StartPostgres);
+        self.apply(&Op::StartPostgres);
         self.cuts.clear();
         for node in 0..self.beams.len() {
-            self.apply(Op::Restart(node));
+            self.apply(&Op::Restart(node));
         }
         for daemon in 0..self.daemons.len() {
-            self.apply(Op::StartDaemon(daemon));
+            self.apply(&Op::StartDaemon(daemon));
         }
     }
 
@@ -183,8 +183,8 @@ impl World {
         missing
     }
 
-    fn apply(&mut self, op: Op) {
-        match op {
+    fn apply(&mut self, op: &Op) {
+        match *op {
             Op::Crash(node) => self.crash(node),
             Op::Restart(node) => self.restart(node),
             Op::Cut(daemon, node) => self.cut(daemon, node),
@@ -282,7 +282,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Op(op) => self.apply(op),
+            Happening::Op(op) => self.apply(&op),
             Happening::Beacon { node, life } => self.beacon(node, life),
             Happening::Deliver { daemon, name } => self.deliver(daemon, name),
             Happening::Timeout { daemon, life, at } => self.timeout(daemon, life, at),

@@ -9,9 +9,11 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use pgmesh_name::NodeName;
 use tokio::net::UnixStream;
 
-use crate::settings::{ConfigError, ConfigErrors, default_socket, short_host};
+use super::UsageError;
+use crate::settings::{default_socket, short_host};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,7 @@ pub(super) fn get_json(flags: &ArgMatches, page: &str) -> anyhow::Result<Answer>
     Ok(answer)
 }
 
-fn socket(flags: &ArgMatches) -> Result<PathBuf, ConfigErrors> {
+fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
     let given = |flag: &str, variable: &str| {
         let flag = flags.get_one::<String>(flag).cloned();
         flag.or_else(|| std::env::var(variable).ok())
@@ -57,12 +59,13 @@ fn socket(flags: &ArgMatches) -> Result<PathBuf, ConfigErrors> {
     }
     let name = given("name", "PGMESH_NAME");
     let name = name.unwrap_or_else(|| format!("pgmesh@{}", short_host()));
-    match name.parse() {
+    match name.parse::<NodeName>() {
         Ok(name) => Ok(default_socket(&name)),
-        Err(error) => {
-            let problem = format!("{error}");
-            Err(ConfigError::new("--name", &name, "is no node name", &problem).into())
-        }
+        Err(error) => Err(UsageError {
+            argument: "--name",
+            value: name,
+            problem: error.to_string(),
+        }),
     }
 }
 

@@ -7,11 +7,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use pgmesh_dist::{Node, NodeConfig};
-use pgmesh_name::{AllowList, NameForm, NodeName};
+use pgmesh_name::{AllowList, NameError, NameForm, NodeName};
 
-use crate::settings::{
-    ConfigError, ConfigErrors, epmd_port, parse_duration, read_cookie, short_host,
-};
+use super::UsageError;
+use crate::settings::{ConfigErrors, epmd_port, parse_duration, read_cookie, short_host};
 
 /// What `ping` and `rpc` need.
 pub(super) struct Guest {
@@ -51,21 +50,26 @@ struct Settings {
 }
 
 impl Settings {
-    fn read(flags: &ArgMatches) -> Result<Self, ConfigErrors> {
+    fn read(flags: &ArgMatches) -> anyhow::Result<Self> {
         let text = |flag: &str| flags.get_one::<String>(flag).map(String::as_str);
         let node = text("node").unwrap_or_default();
-        let peer = node.parse().map_err(|error: pgmesh_name::NameError| {
-            ConfigError::new("NODE", node, "is no node name", &error.to_string())
-        })?;
+        let unusable = |argument, value: &str, problem| UsageError {
+            argument,
+            value: value.to_owned(),
+            problem,
+        };
+        let peer = node
+            .parse()
+            .map_err(|error: NameError| unusable("NODE", node, error.to_string()))?;
         let timeout = text("timeout").unwrap_or_default();
-        let limit = parse_duration(timeout)
-            .map_err(|remedy| ConfigError::new("--timeout", timeout, "is not usable", &remedy))?;
-        let (cookie, _) = read_cookie(text("cookie-file"))?;
+        let limit =
+            parse_duration(timeout).map_err(|problem| unusable("--timeout", timeout, problem))?;
+        let (cookie, _) = read_cookie(text("cookie-file")).map_err(ConfigErrors::from)?;
         Ok(Self {
             peer,
             cookie,
             limit,
-            epmd_port: epmd_port()?,
+            epmd_port: epmd_port().map_err(ConfigErrors::from)?,
         })
     }
 }

@@ -15,16 +15,30 @@ use std::process::ExitCode;
 
 use crate::settings::ConfigErrors;
 
+/// The command line is wrong.
+const EXIT_USAGE: u8 = 2;
 /// The configuration is wrong (EX_CONFIG of sysexits.h).
-const EX_CONFIG: u8 = 78;
+const EXIT_CONFIG: u8 = 78;
+
+/// An argument of a command that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{argument} {value:?} cannot be used: {problem}")]
+struct UsageError {
+    argument: &'static str,
+    value: String,
+    problem: String,
+}
 
 /// Says why a command failed; returns the exit code for that.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     // A closed stderr leaves nobody to tell.
     let _ = writeln!(std::io::stderr(), "pgmesh: {error:#}");
-    match error.downcast_ref::<ConfigErrors>() {
-        Some(_) => ExitCode::from(EX_CONFIG),
-        None => ExitCode::FAILURE,
+    if error.is::<ConfigErrors>() {
+        ExitCode::from(EXIT_CONFIG)
+    } else if error.is::<UsageError>() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -7,21 +7,16 @@ use clap::ArgMatches;
 use pgmesh_dist::terms::Term;
 
 use super::guest::Guest;
-use super::print;
-use crate::settings::{ConfigError, ConfigErrors};
+use super::{UsageError, print};
 use crate::terms::{JsonStyle, Printed, parse_args, to_json};
 
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     let text = |flag: &str| flags.get_one::<String>(flag).map_or("", String::as_str);
     let (module, function) = (text("module"), text("function"));
-    let args = parse_args(text("args")).map_err(|error| {
-        let remedy = error.to_string();
-        ConfigErrors::from(ConfigError::new(
-            "ARGS",
-            text("args"),
-            "is no list of terms",
-            &remedy,
-        ))
+    let args = parse_args(text("args")).map_err(|error| UsageError {
+        argument: "ARGS",
+        value: text("args").to_owned(),
+        problem: error.to_string(),
     })?;
     let result = super::block_on(async {
         let guest = Guest::link(flags).await?;

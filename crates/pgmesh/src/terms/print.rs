@@ -119,8 +119,10 @@ fn print_list(f: &mut Formatter<'_>, list: &List) -> fmt::Result {
     }
 }
 
+/// Erlang's shell takes a list for a text only within Latin-1.
 fn printable(code: u32) -> Option<char> {
-    char::from_u32(code).filter(|c| is_printable(*c))
+    let latin1 = u8::try_from(code).ok()?;
+    Some(char::from(latin1)).filter(|c| is_printable(*c))
 }
 
 fn is_printable(c: char) -> bool {

@@ -1,0 +1,151 @@
+//! One session against a real Postgres that comes and goes.
+
+// The lint table is for what ships; clippy.toml spares #[test] functions, and
+// this spares what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use pgmesh_discovery::{Announcer, Channel, Event, Events, PostgresErrorKind, Settings, spawn};
+use pgmesh_name::NodeName;
+use pgmesh_testkit::ScratchPostgres;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn name(text: &str) -> NodeName {
+    text.parse().unwrap()
+}
+
+fn settings(postgres: &ScratchPostgres) -> Settings {
+    Settings {
+        config: postgres.url().parse().unwrap(),
+        channel: Channel::new("Se\"cret").unwrap(),
+        own: name("m@h"),
+        announce_interval: Duration::from_millis(200),
+        silent: false,
+    }
+}
+
+/// The first event that `wanted` takes; others are passed over.
+async fn event<T>(events: &mut Events, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = wanted(events.recv().await.unwrap()) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, found)
+        .await
+        .expect("no such event")
+}
+
+async fn up(events: &mut Events) {
+    event(events, |event| matches!(event, Event::Up).then_some(())).await;
+}
+
+async fn down(events: &mut Events) -> PostgresErrorKind {
+    event(events, |event| match event {
+        Event::Down(error) => Some(error.kind()),
+        _ => None,
+    })
+    .await
+}
+
+/// Announces until the echo comes, as the daemon does at each interval.
+async fn echo(announcer: &Announcer, events: &mut Events) {
+    announcer.announce(vec![name("m@h")]);
+    event(events, |event| matches!(event, Event::Echo).then_some(())).await;
+}
+
+#[tokio::test]
+async fn hears_names_its_own_echo_and_nonsense() {
+    let postgres = ScratchPostgres::start();
+    let (announcer, mut events) = spawn(settings(&postgres));
+    up(&mut events).await;
+    announcer.announce(vec![name("m@h"), name("local@h")]);
+    event(&mut events, |event| {
+        matches!(event, Event::Echo).then_some(())
+    })
+    .await;
+    let heard = |event| match event {
+        Event::Heard(name) => Some(name),
+        _ => None,
+    };
+    assert_eq!(event(&mut events, heard).await, name("local@h"));
+    postgres.execute("NOTIFY \"Se\"\"cret\", 'a@h'; NOTIFY \"Se\"\"cret\", 'nonsense'");
+    assert_eq!(event(&mut events, heard).await, name("a@h"));
+    event(&mut events, |event| {
+        matches!(event, Event::BadPayload(_)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn outlives_postgres_and_starts_before_it() {
+    let postgres = ScratchPostgres::start();
+    postgres.stop();
+    let (announcer, mut events) = spawn(settings(&postgres));
+    assert_eq!(down(&mut events).await, PostgresErrorKind::Unreachable);
+    for _ in 0..2 {
+        postgres.resume();
+        up(&mut events).await;
+        echo(&announcer, &mut events).await;
+        postgres.stop();
+        down(&mut events).await;
+    }
+}
+
+#[tokio::test]
+async fn session_that_echoes_nothing_is_deaf_and_replaced() {
+    let postgres = ScratchPostgres::start();
+    let (_announcer, mut events) = spawn(settings(&postgres));
+    up(&mut events).await;
+    // Nobody announces, so nothing comes back.
+    assert_eq!(down(&mut events).await, PostgresErrorKind::Deaf);
+    up(&mut events).await;
+}
+
+#[tokio::test]
+async fn silent_observer_hears_itself_without_being_heard() {
+    let postgres = ScratchPostgres::start();
+    let silent = Settings {
+        own: name("silent@h"),
+        silent: true,
+        ..settings(&postgres)
+    };
+    let (_other, mut other_events) = spawn(settings(&postgres));
+    up(&mut other_events).await;
+    let (_announcer, mut events) = spawn(silent);
+    up(&mut events).await;
+    for _ in 0..3 {
+        event(&mut events, |event| {
+            matches!(event, Event::Echo).then_some(())
+        })
+        .await;
+    }
+    while let Ok(event) = other_events.try_recv() {
+        assert!(!matches!(event, Event::Heard(_)), "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_has_its_kind() {
+    let postgres = ScratchPostgres::start();
+    let kind = async |url: String| {
+        let config = url.parse().unwrap();
+        let wrong = Settings {
+            config,
+            ..settings(&postgres)
+        };
+        let (_announcer, mut events) = spawn(wrong);
+        down(&mut events).await
+    };
+    let unknown = postgres
+        .url()
+        .replace("/postgres", "/nosuch")
+        .replace("//nosuch", "//postgres");
+    assert_eq!(kind(unknown).await, PostgresErrorKind::UnknownDatabase);
+    let tls = format!("{}?sslmode=require", postgres.url());
+    assert_eq!(kind(tls).await, PostgresErrorKind::Tls);
+}

@@ -1,0 +1,95 @@
+//! Two nodes of our own that dial each other, again and again.
+
+// The lint table is for what ships; clippy.toml spares #[test] functions, and
+// this spares what they call.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use pgmesh_dist::{Cookie, LinkId, Node, NodeConfig, NodeEvent, NodeEvents, StartError};
+use pgmesh_name::NodeName;
+use pgmesh_testkit::ScratchEpmd;
+
+async fn start(epmd: &ScratchEpmd, name: &str) -> (Node, NodeEvents) {
+    let mut config = NodeConfig::new(name.parse().unwrap(), Cookie::new("secret"));
+    config.epmd_port = epmd.port();
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    Node::start(config).await.unwrap()
+}
+
+/// Reads events until the link that is up is the last one told of, and returns it.
+async fn link_up(events: &mut NodeEvents) -> LinkId {
+    loop {
+        if let NodeEvent::LinkUp { link, .. } = events.recv().await.unwrap() {
+            return link;
+        }
+    }
+}
+
+async fn link_down(events: &mut NodeEvents) {
+    while !matches!(events.recv().await.unwrap(), NodeEvent::LinkDown { .. }) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_simultaneous_connects_end_in_one_link_each() {
+    let epmd = ScratchEpmd::start().await;
+    let (a, mut a_events) = start(&epmd, "a@127.0.0.1").await;
+    let (b, mut b_events) = start(&epmd, "b@127.0.0.1").await;
+    let (a_name, b_name): (NodeName, NodeName) =
+        (a.name().unwrap().clone(), b.name().unwrap().clone());
+    for round in 0..200 {
+        let (from_a, from_b) = tokio::join!(a.connect(&b_name, true), b.connect(&a_name, true));
+        from_a.unwrap_or_else(|error| panic!("round {round}, a: {error}"));
+        from_b.unwrap_or_else(|error| panic!("round {round}, b: {error}"));
+        let link = link_up(&mut a_events).await;
+        link_up(&mut b_events).await;
+        a.disconnect(link);
+        link_down(&mut a_events).await;
+        link_down(&mut b_events).await;
+    }
+}
+
+#[tokio::test]
+async fn call_to_a_node_without_rex_times_out_and_a_lost_link_ends_it() {
+    let epmd = ScratchEpmd::start().await;
+    let (a, mut a_events) = start(&epmd, "a@127.0.0.1").await;
+    let (b, _b_events) = start(&epmd, "b@127.0.0.1").await;
+    let b_name = b.name().unwrap().clone();
+    let call = |limit| {
+        a.call(
+            &b_name,
+            "erlang",
+            "node",
+            vec![],
+            Duration::from_millis(limit),
+        )
+    };
+    assert_eq!(call(50).await.unwrap_err().kind(), "not_linked");
+    a.connect(&b_name, true).await.unwrap();
+    let link = link_up(&mut a_events).await;
+    assert_eq!(call(50).await.unwrap_err().kind(), "timeout");
+    let (called, ()) = tokio::join!(call(5_000), async { a.disconnect(link) });
+    assert_eq!(called.unwrap_err().kind(), "link_lost");
+}
+
+#[tokio::test]
+async fn taken_name_is_an_error_after_a_while() {
+    let epmd = ScratchEpmd::start().await;
+    let (_first, _events) = start(&epmd, "a@127.0.0.1").await;
+    let mut config = NodeConfig::new("a@127.0.0.1".parse().unwrap(), Cookie::new("secret"));
+    config.epmd_port = epmd.port();
+    let second = Node::start(config).await;
+    let error = second.map(|_| ()).unwrap_err();
+    assert!(matches!(error, StartError::NameTaken(_)), "{error}");
+}
+
+#[tokio::test]
+async fn killed_node_comes_back_under_its_name() {
+    let epmd = ScratchEpmd::start().await;
+    let (a, _a_events) = start(&epmd, "a@127.0.0.1").await;
+    a.stop();
+    // Registering again may meet the old registration, and outlasts it.
+    let (again, mut events) = start(&epmd, "a@127.0.0.1").await;
+    assert!(matches!(events.recv().await, Some(NodeEvent::Registered)));
+    assert_eq!(again.name().unwrap().as_str(), "a@127.0.0.1");
+}

@@ -1,0 +1,114 @@
+//! An EPMD within the test: just enough to register and to look up.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+const ALIVE2_REQ: u8 = 120;
+const PORT_PLEASE2_REQ: u8 = 122;
+
+type Names = Arc<Mutex<HashMap<String, u16>>>;
+
+/// An EPMD on a free port of 127.0.0.1, gone when dropped.
+pub struct ScratchEpmd {
+    port: u16,
+    names: Names,
+    server: JoinHandle<()>,
+}
+
+impl ScratchEpmd {
+    /// Starts one.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let names = Names::default();
+        let server = tokio::spawn(serve(listener, names.clone()));
+        Self {
+            port,
+            names,
+            server,
+        }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Enters a name as if a node had registered it.
+    pub fn add(&self, name: &str, port: u16) {
+        self.names.lock().unwrap().insert(name.to_owned(), port);
+    }
+
+    /// The port of a registered name.
+    pub fn find(&self, name: &str) -> Option<u16> {
+        self.names.lock().unwrap().get(name).copied()
+    }
+}
+
+impl Drop for ScratchEpmd {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, names: Names) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let names = names.clone();
+        tokio::spawn(async move {
+            // A client that breaks off is its own test's business.
+            let _ = answer(stream, names).await;
+        });
+    }
+}
+
+async fn answer(mut stream: TcpStream, names: Names) -> std::io::Result<()> {
+    let len = stream.read_u16().await?;
+    let mut request = vec![0; usize::from(len)];
+    stream.read_exact(&mut request).await?;
+    match request[0] {
+        PORT_PLEASE2_REQ => {
+            let name = String::from_utf8_lossy(&request[1..]).into_owned();
+            let port = names.lock().unwrap().get(&name).copied();
+            stream.write_all(&port_reply(&name, port)).await
+        }
+        ALIVE2_REQ => hold_registration(stream, &request, names).await,
+        _ => Ok(()),
+    }
+}
+
+fn port_reply(name: &str, port: Option<u16>) -> Vec<u8> {
+    let Some(port) = port else {
+        return vec![119, 1];
+    };
+    let mut reply = vec![119, 0];
+    reply.extend(port.to_be_bytes());
+    reply.extend([77, 0, 0, 6, 0, 5]);
+    reply.extend(u16::try_from(name.len()).unwrap().to_be_bytes());
+    reply.extend(name.as_bytes());
+    reply.extend([0, 0]);
+    reply
+}
+
+/// A registration lasts as long as its connection.
+async fn hold_registration(
+    mut stream: TcpStream,
+    request: &[u8],
+    names: Names,
+) -> std::io::Result<()> {
+    let port = u16::from_be_bytes([request[1], request[2]]);
+    let len = usize::from(u16::from_be_bytes([request[9], request[10]]));
+    let name = String::from_utf8_lossy(&request[11..11 + len]).into_owned();
+    let is_new = names.lock().unwrap().insert(name.clone(), port).is_none();
+    if !is_new {
+        return stream.write_all(&[118, 1, 0, 0, 0, 99]).await;
+    }
+    stream.write_all(&[118, 0, 0, 0, 0, 7]).await?;
+    let _ = stream.read_u8().await;
+    names.lock().unwrap().remove(&name);
+    Ok(())
+}
