@@ -18,6 +18,7 @@ use crate::{Channel, PostgresError};
 
 /// One deadline for connect, TLS and LISTEN together: each of them can hang.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// What waits between the tasks; beyond it Postgres keeps what it has to say.
 const QUEUE: usize = 256;
 
@@ -36,6 +37,14 @@ pub struct Settings {
     /// Whether we never announce ourselves: the echo then comes on a channel of
     /// our own.
     pub silent: bool,
+}
+
+impl Settings {
+    /// How long no echo may come: two intervals, each as long as jitter makes it,
+    /// and never so short that a busy host looks deaf.
+    fn patience(&self) -> Duration {
+        self.announce_interval.mul_f64(2.5).max(LEAST_PATIENCE)
+    }
 }
 
 /// What a session tells.
@@ -172,7 +181,7 @@ impl Keeper {
         session: &mut Session,
         backoff: &mut Backoff,
     ) -> Result<(), PostgresError> {
-        let patience = self.settings.announce_interval.mul_f64(2.5);
+        let patience = self.settings.patience();
         let mut last_echo = Instant::now();
         let mut probe_at = Instant::now();
         let mut saying: Option<Saying> = None;

@@ -165,6 +165,33 @@ async fn dial_goes_through_with_every_status_that_allows_it() {
 }
 
 #[tokio::test]
+async fn node_without_a_name_takes_the_one_that_the_peer_gives_it() {
+    let stage = Stage::set().await;
+    let mut config = NodeConfig::new(name("any@127.0.0.1"), Cookie::new("secret"));
+    config.epmd_port = stage.epmd.port();
+    let (guest, _events) = Node::dynamic(config);
+    let peer = name("peer@127.0.0.1");
+    let script = async {
+        let mut connection = stage.peer.accept().await;
+        let first = connection.receive().await.unwrap();
+        assert!(first.ends_with(b"\0\x09127.0.0.1"), "the host alone");
+        let flags = u64::from_be_bytes(first[1..9].try_into().unwrap());
+        assert_ne!(flags & (1 << 33), 0, "NAME_ME");
+        let named = with_name(b"snamed:".to_vec(), "given@127.0.0.1");
+        connection.send(&[named, vec![0, 0, 0, 8]].concat()).await;
+        let challenge = challenge_frame(VISIBLE, "peer@127.0.0.1");
+        connection.send(&challenge).await;
+        acknowledge(&mut connection).await;
+        connection
+    };
+    assert_eq!(guest.name(), None);
+    let (connected, _link) = tokio::join!(guest.connect(&peer, false), script);
+    connected.unwrap();
+    assert_eq!(guest.name(), Some(&name("given@127.0.0.1")));
+    assert_eq!(guest.creation(), Some(8));
+}
+
+#[tokio::test]
 async fn dial_fails_with_every_status_that_refuses_it() {
     let stage = Stage::set().await;
     assert_eq!(

@@ -128,14 +128,19 @@ impl Inner {
         }
     }
 
-    /// The first allowed address of the peer's host.
+    /// The first allowed address of the peer's host; IPv4 first, where nodes and
+    /// EPMD listen unless they are told otherwise.
     async fn resolve(&self, peer: &NodeName) -> Result<IpAddr, Failure> {
         if let Some(address) = peer.host_ip() {
             return self.allowed(peer, [address]);
         }
         let lookup = tokio::net::lookup_host((peer.host(), 0));
         match timeout(self.config.setup_timeout, lookup).await {
-            Ok(Ok(found)) => self.allowed(peer, found.map(|address| address.ip())),
+            Ok(Ok(found)) => {
+                let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
+                addresses.sort_by_key(IpAddr::is_ipv6);
+                self.allowed(peer, addresses)
+            }
             Ok(Err(error)) => {
                 let detail = format!("host {} is unknown: {error}", peer.host());
                 Err(Failure::new(FailureKind::HostUnknown, detail))
