@@ -30,6 +30,8 @@ pub enum FailureKind {
     NameMismatch,
     /// The peer carries our own name.
     OwnName,
+    /// One of the two has a long name, the other a short one.
+    LongShortNames,
     /// The peer lacks distribution flags that we need.
     Flags,
     /// The peer is a hidden node, and we were not to link to those.
@@ -107,6 +109,7 @@ impl FailureKind {
             Self::NotAllowed => "not_allowed",
             Self::NameMismatch => "name_mismatch",
             Self::OwnName => "own_name",
+            Self::LongShortNames => "long_short_names",
             Self::Flags => "flags",
             Self::NotPublic => "not_public",
             Self::Simultaneous => "simultaneous",
@@ -133,6 +136,7 @@ impl FailureKind {
                 | Self::NotAllowed
                 | Self::NameMismatch
                 | Self::OwnName
+                | Self::LongShortNames
                 | Self::Flags
                 | Self::NotPublic
                 | Self::FrameTooLarge
@@ -157,6 +161,9 @@ impl FailureKind {
             }
             Self::NameMismatch => "its port belongs to another node: stale EPMD or DNS entry",
             Self::OwnName => "give one of the two another --name",
+            Self::LongShortNames => {
+                "all nodes need one form: a dot or an address after '@' in all names, or in none"
+            }
             Self::Flags => "its OTP release is older than 23",
             Self::FrameTooLarge => "raise --max-frame if such messages are meant for us",
             Self::TickTimeout => "host or network is gone, or its net_ticktime is longer",

@@ -22,4 +22,4 @@ pub mod terms;
 pub use cookie::Cookie;
 pub use error::{CallError, ConnectError, FailureKind, LinkError, StartError, Step};
 pub use link::LinkId;
-pub use node::{Direction, Node, NodeConfig, NodeEvent, NodeEvents, PeerInfo};
+pub use node::{Counters, Direction, Node, NodeConfig, NodeEvent, NodeEvents, PeerInfo};

@@ -296,6 +296,23 @@ async fn silent_epmd_and_unknown_name_cost_one_dial() {
 }
 
 #[tokio::test]
+async fn short_name_is_not_dialled_by_a_long_one() {
+    let stage = Stage::set().await;
+    let error = stage
+        .node
+        .connect(&name("peer@localhost"), false)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), FailureKind::LongShortNames);
+    assert!(
+        error
+            .to_string()
+            .contains("our name is long and its name short"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn address_that_is_not_allowed_is_not_connected_to() {
     let stage = Stage::set_with(|config| {
         config.allow = pgmesh_name::AllowList::parse(["10.0.0.0/8"]).unwrap();
@@ -438,6 +455,7 @@ async fn frames_that_lie_about_their_length_end_the_link_alone() {
         (ended, error.kind()),
         (name("hostile@127.0.0.1"), FailureKind::FrameTooLarge)
     );
+    assert_eq!(stage.node.counters().unreadable_messages, 1);
     // The healthy one still answers: a monitor of nobody fires.
     let pid = b"\x58\x77\x09h@1.1.1.1\0\0\0\x01\0\0\0\0\0\0\0\x05";
     let control = [&[112, 131, 104, 4, 97, 19][..], pid, b"\x77\x01x", &[97, 1]].concat();

@@ -62,7 +62,7 @@ impl Initiator {
             LocalName::Full(name) => (name.to_string(), OFFERED),
             LocalName::Dynamic { host } => (host.clone(), OFFERED | DistributionFlags::NAME_ME),
         };
-        let creation = self.local.creation;
+        let creation = Some(self.local.creation);
         Name {
             flags,
             creation,

@@ -10,13 +10,23 @@ use crate::error::{Failure, FailureKind};
 /// No frame of a handshake comes near this: a name has 255 bytes.
 pub(crate) const MAX_FRAME: usize = 1024;
 
-/// `N`: the dialler's name, in the form of OTP 23 and later.
+/// The dialler's name: `N` in the form of OTP 23 and later, or `n` from an OTP 23
+/// or 24 that did not learn from EPMD that we are newer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
+    /// Of an `n`, the lower half alone.
     pub(crate) flags: DistributionFlags,
-    pub(crate) creation: u32,
+    /// Unknown from an `n`, until its complement comes.
+    pub(crate) creation: Option<u32>,
     /// `alive@host`, or a host alone when a dynamic name is asked for.
     pub(crate) name: String,
+}
+
+/// `c`: what an `n` had no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Complement {
+    pub(crate) flags_high: u32,
+    pub(crate) creation: u32,
 }
 
 /// `N`: the acceptor's name and challenge.
@@ -51,23 +61,54 @@ pub(crate) fn malformed(what: &str) -> Failure {
 }
 
 impl Name {
+    /// Always in the newer form: no release that we link to needs the older.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut frame = vec![b'N'];
         frame.put_u64(self.flags.bits());
-        frame.put_u32(self.creation);
+        frame.put_u32(self.creation.unwrap_or_default());
         put_name(&mut frame, &self.name);
+        frame
+    }
+
+    pub(crate) fn decode(frame: &[u8]) -> Result<Self, Failure> {
+        let newer = |frame: &mut &[u8]| {
+            Some(Self {
+                flags: get_flags(frame)?,
+                creation: Some(frame.try_get_u32().ok()?),
+                name: get_name(frame)?,
+            })
+        };
+        let older = |frame: &mut &[u8]| {
+            let _version = frame.try_get_u16().ok()?;
+            let flags = u64::from(frame.try_get_u32().ok()?);
+            Some(Self {
+                flags: DistributionFlags::from_bits_truncate(flags),
+                creation: None,
+                name: String::from_utf8(frame.to_vec()).ok()?,
+            })
+        };
+        let name = expect(b'N', frame, newer).or_else(|| expect(b'n', frame, older));
+        name.ok_or_else(|| malformed("name"))
+    }
+}
+
+impl Complement {
+    #[cfg(test)]
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut frame = vec![b'c'];
+        frame.put_u32(self.flags_high);
+        frame.put_u32(self.creation);
         frame
     }
 
     pub(crate) fn decode(frame: &[u8]) -> Result<Self, Failure> {
         let read = |frame: &mut &[u8]| {
             Some(Self {
-                flags: get_flags(frame)?,
+                flags_high: frame.try_get_u32().ok()?,
                 creation: frame.try_get_u32().ok()?,
-                name: get_name(frame)?,
             })
         };
-        expect(b'N', frame, read).ok_or_else(|| malformed("name"))
+        expect(b'c', frame, read).ok_or_else(|| malformed("complement"))
     }
 }
 
@@ -241,10 +282,26 @@ mod tests {
         assert!(decode_alive_answer(b"sperhaps").is_err());
     }
 
+    #[test]
+    fn older_name_has_no_creation_and_half_the_flags() {
+        let frame = [&b"n\0\x05\x01\xdf\x7f\xbd"[..], b"a@h"].concat();
+        let name = Name::decode(&frame).unwrap();
+        assert_eq!(name.flags.bits(), 0x1df_7fbd);
+        assert_eq!((name.creation, name.name.as_str()), (None, "a@h"));
+        let complement = Complement {
+            flags_high: 1,
+            creation: 9,
+        };
+        assert_eq!(
+            Complement::decode(&complement.encode()).unwrap(),
+            complement
+        );
+    }
+
     proptest! {
         #[test]
         fn frames_round_trip(bits: u64, creation: u32, challenge: u32, name in "[a-z]{0,255}", digest: Digest) {
-            let sent = Name { flags: flags(bits), creation, name: name.clone() };
+            let sent = Name { flags: flags(bits), creation: Some(creation), name: name.clone() };
             prop_assert_eq!(Name::decode(&sent.encode()).unwrap(), sent);
             let sent = Challenge { flags: flags(bits), challenge, creation, name };
             prop_assert_eq!(Challenge::decode(&sent.encode()).unwrap(), sent);
@@ -256,7 +313,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(frame in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = (Name::decode(&frame), Challenge::decode(&frame), Status::decode(&frame));
-            let _ = (ChallengeReply::decode(&frame), decode_ack(&frame));
+            let _ = (ChallengeReply::decode(&frame), decode_ack(&frame), Complement::decode(&frame));
         }
     }
 }

@@ -142,11 +142,11 @@ pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     stream.send(&handshake.on_decision(&status)).await?;
     match status {
         Status::Nok => {
-            let detail = format!("{} gave way to our own dial", offer.peer);
+            let detail = "the peer gave way to our own dial";
             return Err(Failure::new(FailureKind::Simultaneous, detail));
         }
         Status::NotAllowed => {
-            let detail = format!("{} is our own name", offer.peer);
+            let detail = "the peer has our own name, or none that can be used";
             return Err(Failure::new(FailureKind::OwnName, detail));
         }
         _ => {}
@@ -154,6 +154,7 @@ pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let frame = stream.receive(handshake.step()).await?;
         match handshake.on_frame(&frame)? {
+            acceptor::Next::Wait => {}
             acceptor::Next::Send(frames) => stream.send(&frames).await?,
             acceptor::Next::GivenUp => return Ok(None),
             acceptor::Next::Done(ack, proven) => {

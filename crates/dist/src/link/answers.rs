@@ -12,6 +12,8 @@ use crate::terms::{RawTerm, VERSION};
 
 const ATOM_EMPTY: &[u8] = &[119, 0];
 const ATOM_YES: &[u8] = b"\x77\x03yes";
+const ERROR_UNSUPPORTED: &[u8] = b"\x68\x02\x77\x05error\x77\x0bunsupported";
+const ERROR_ENOTSUP: &[u8] = b"\x68\x02\x77\x05error\x77\x07enotsup";
 const ATOM_NOPROC: &[u8] = b"\x77\x06noproc";
 const ATOM_NOTSUP: &[u8] = b"\x77\x06notsup";
 
@@ -33,7 +35,10 @@ pub(crate) fn answer(control: &Control<'_>, own_pid: impl Fn(&[u8]) -> bool) -> 
         Control::RegSend {
             to_name: "net_kernel",
             message,
-        } => answer_net_kernel(message),
+        } => answer_net_kernel(message).map_or(Answered::No, Answered::With),
+        Control::Send { to, message } if own_pid(to.bytes()) => {
+            answer_io_request(message).map_or(Answered::No, Answered::With)
+        }
         // It lives as long as the node does.
         Control::Monitor { to, .. } if to.is_atom("net_kernel") => Answered::Silently,
         Control::Monitor { to, .. } | Control::Link { to, .. } if own_pid(to.bytes()) => {
@@ -54,16 +59,28 @@ pub(crate) fn answer(control: &Control<'_>, own_pid: impl Fn(&[u8]) -> bool) -> 
     }
 }
 
-/// `{'$gen_call', {Pid, Tag}, {is_auth, Node}}`: what `net_adm:ping` asks.
-fn answer_net_kernel(message: RawTerm<'_>) -> Answered {
-    let is_auth = || {
-        let [call, from, request] = message.tuple()?;
-        let [pid, tag] = from.tuple()?;
-        let [what, _node] = request.tuple()?;
-        let asked = call.is_atom("$gen_call") && what.is_atom("is_auth");
-        asked.then(|| send(pid, &[&[104, 2], tag.bytes(), ATOM_YES]))
-    };
-    is_auth().map_or(Answered::No, Answered::With)
+/// `{'$gen_call', {Pid, Tag}, Request}`. `net_adm:ping` asks `{is_auth, Node}`;
+/// whatever else a node asks is refused, so that nobody waits for ever.
+fn answer_net_kernel(message: RawTerm<'_>) -> Option<Bytes> {
+    let [call, from, request] = message.tuple()?;
+    let [pid, tag] = from.tuple()?;
+    if !call.is_atom("$gen_call") {
+        return None;
+    }
+    let is_auth = request
+        .tuple()
+        .is_some_and(|[what, _node]| what.is_atom("is_auth"));
+    let reply = if is_auth { ATOM_YES } else { ERROR_UNSUPPORTED };
+    Some(send(pid, &[&[104, 2], tag.bytes(), reply]))
+}
+
+/// `{io_request, From, ReplyAs, Request}`: what a process prints whose group
+/// leader is ours. It hangs without an answer.
+fn answer_io_request(message: RawTerm<'_>) -> Option<Bytes> {
+    let [what, from, reply_as, _request] = message.tuple()?;
+    let head = b"\x68\x03\x77\x08io_reply";
+    let reply = [head, reply_as.bytes(), ERROR_ENOTSUP];
+    what.is_atom("io_request").then(|| send(from, &reply))
 }
 
 /// `{2, '', To}` and a message.
@@ -135,6 +152,31 @@ mod tests {
         .concat();
         let answered = body(ask(&[&control, &[VERSION], &message]));
         assert!(answered.ends_with(&[&[VERSION, 104, 2], &tag[..], ATOM_YES].concat()));
+    }
+
+    #[test]
+    fn other_questions_to_net_kernel_are_refused() {
+        let control = [&[104, 4, 97, 6], CALLER, ATOM_EMPTY, b"\x77\x0anet_kernel"].concat();
+        let message = [
+            &b"\x68\x03\x77\x09$gen_call\x68\x02"[..],
+            CALLER,
+            &[97, 7],
+            b"\x77\x05spawn",
+        ]
+        .concat();
+        let answered = body(ask(&[&control, &[VERSION], &message]));
+        assert!(answered.ends_with(&[&[104, 2, 97, 7], ERROR_UNSUPPORTED].concat()));
+    }
+
+    #[test]
+    fn printing_to_us_does_not_hang() {
+        let control = [&[104, 3, 97, 2], ATOM_EMPTY, CALLER].concat();
+        let request = [b"\x68\x04\x77\x0aio_request", CALLER, &[97, 3], &[106]].concat();
+        let sent = [&[112, VERSION][..], &control, &[VERSION], &request].concat();
+        let to_us = Control::parse(&sent).unwrap();
+        let answered = body(answer(&to_us, |pid| pid == CALLER));
+        assert!(answered.ends_with(&[&[97, 3], ERROR_ENOTSUP].concat()));
+        assert_eq!(answer(&to_us, |_| false), Answered::No);
     }
 
     #[test]

@@ -107,7 +107,29 @@ impl<'a> Control<'a> {
                 let [_, request, from, _leader, _mfa, _options, _token] = control.tuple()?;
                 Self::Spawn { request, from }
             }
+            37 => Self::altact_signal(control, payload())?,
             other => Self::Other(other),
+        })
+    }
+
+    /// OTP 28's signal of many kinds: `{37, Flags, Sender, To, ...}`, which may
+    /// grow. Not asked for by our flags, but understood.
+    fn altact_signal(control: RawTerm<'a>, message: Option<RawTerm<'a>>) -> Option<Self> {
+        const TO_NAME: u8 = 8;
+        const EXIT: u8 = 16;
+        let [_, flags, _sender, to] = control.tuple_start()?;
+        let &[97, flags] = flags.bytes() else {
+            return None;
+        };
+        if flags & EXIT != 0 {
+            return Some(Self::Other(37));
+        }
+        let message = message?;
+        Some(if flags & TO_NAME != 0 {
+            let to_name = to.atom()?;
+            Self::RegSend { to_name, message }
+        } else {
+            Self::Send { to, message }
         })
     }
 }
@@ -188,6 +210,27 @@ mod tests {
             panic!("no send");
         };
         assert_eq!((to.bytes(), message.bytes()), (&pid[..], &[106][..]));
+    }
+
+    #[test]
+    fn signals_of_otp_28_are_read() {
+        let pid = raw(Pid::new("a@h", 1, 2, 3));
+        let read = |flags: u8, to: &[u8], more: &[u8]| {
+            let size = if more.is_empty() { 4 } else { 5 };
+            let control = [&[104, size, 97, 37, 97, flags][..], &pid, to, more].concat();
+            let sent = [&[PASS_THROUGH, VERSION][..], &control, &[VERSION, 106]].concat();
+            match Control::parse(&sent) {
+                Some(Control::Send { .. }) => "send",
+                Some(Control::RegSend { to_name: "x", .. }) => "to a name",
+                Some(Control::Other(37)) => "exit",
+                _ => "unreadable",
+            }
+        };
+        assert_eq!(read(1, &pid, &[]), "send");
+        assert_eq!(read(2, &pid, &[106]), "send", "with a trace token");
+        assert_eq!(read(8, b"\x77\x01x", &[]), "to a name");
+        assert_eq!(read(16, &pid, &[]), "exit");
+        assert_eq!(read(8, &pid, &[]), "unreadable");
     }
 
     proptest! {

@@ -1,35 +1,30 @@
 //! Links that others open.
 
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
+use super::unfinished::Unfinished;
 use super::{Direction, Inner};
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 use crate::handshake::{self, Acceptor, HandshakeStream, Offer, Status};
 
-/// Handshakes that have not proven a cookie yet.
-const MAX_UNFINISHED: usize = 256;
 /// Waited when the system has no descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The handshakes under way, seen by all of them.
+type Places = Arc<Mutex<Unfinished>>;
+
 pub(super) async fn accept_all(inner: Arc<Inner>, listener: TcpListener) {
-    let unfinished = Arc::new(Semaphore::new(MAX_UNFINISHED));
+    let places = Places::default();
     loop {
-        let Ok(permit) = unfinished.clone().acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, address)) => {
-                let inner = Arc::clone(&inner);
-                tokio::spawn(async move {
-                    if let Err(failure) = accept_one(&inner, stream).await {
-                        tracing::debug!(%address, kind = failure.kind.as_str(), "handshake failed: {}", failure.detail);
-                    }
-                    drop(permit);
-                });
+                let place = Place::take(&places, address.ip());
+                tokio::spawn(accept_or_log(inner.clone(), stream, address, place));
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
@@ -39,17 +34,62 @@ pub(super) async fn accept_all(inner: Arc<Inner>, listener: TcpListener) {
     }
 }
 
+/// A place among the unfinished handshakes; given back when dropped.
+struct Place {
+    places: Places,
+    number: u64,
+    evicted: CancellationToken,
+}
+
+impl Place {
+    fn take(places: &Places, address: IpAddr) -> Self {
+        let (number, evicted) = lock(places).enter(address);
+        Self {
+            places: places.clone(),
+            number,
+            evicted,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.places).leave(self.number);
+    }
+}
+
+fn lock(places: &Mutex<Unfinished>) -> MutexGuard<'_, Unfinished> {
+    places.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept_or_log(inner: Arc<Inner>, stream: TcpStream, address: SocketAddr, place: Place) {
+    let evicted = place.evicted.clone();
+    let outcome = tokio::select! {
+        outcome = accept_one(&inner, stream) => outcome,
+        () = evicted.cancelled() => {
+            let detail = "made room for newer connections";
+            Err(Failure::new(FailureKind::ClosedByUs, detail))
+        }
+        () = inner.stopped.cancelled() => Ok(()),
+    };
+    let Err(failure) = outcome else {
+        return;
+    };
+    let kind = failure.kind.as_str();
+    // Somebody with another cookie is news; port scanners are not.
+    if failure.kind == FailureKind::CookieRejectedByUs {
+        tracing::warn!(%address, kind, "refused a connection: {}", failure.detail);
+    } else {
+        tracing::debug!(%address, kind, "handshake failed: {}", failure.detail);
+    }
+}
+
 async fn accept_one(inner: &Arc<Inner>, stream: TcpStream) -> Result<(), Failure> {
     stream.set_nodelay(true).map_err(|e| Failure::io(&e))?;
     let mut stream = HandshakeStream::new(stream, inner.config.setup_timeout);
     let acceptor = Acceptor::new(inner.local(), rand::random());
     let decide = |offer: &Offer| decide(inner, offer);
-    let handshake = handshake::accept(&mut stream, acceptor, decide);
-    let proven = tokio::select! {
-        proven = handshake => proven?,
-        () = inner.stopped.cancelled() => return Ok(()),
-    };
-    if let Some(proven) = proven {
+    if let Some(proven) = handshake::accept(&mut stream, acceptor, decide).await? {
         inner.link_up(&proven, Direction::Acceptor, None, stream);
     }
     Ok(())
@@ -59,10 +99,29 @@ fn decide(inner: &Inner, offer: &Offer) -> Status {
     let Some(identity) = inner.identity.get() else {
         return Status::NotAllowed;
     };
+    let peer = match offer {
+        Offer::Named(peer) => peer,
+        Offer::Nameless { host } => return inner.invent_name(host),
+    };
     let mut links = inner.links();
-    let verdict = links.table.on_offer(&identity.name, &offer.peer);
+    let verdict = links.table.on_offer(&identity.name, peer);
     if let Some(attempt) = verdict.superseded {
         links.cancel_dial(attempt);
     }
     verdict.status
+}
+
+impl Inner {
+    /// A name for a peer that has none (NAME_ME): unlikely to be anybody's, and
+    /// not linked.
+    fn invent_name(&self, host: &str) -> Status {
+        let alive = format!("{:013X}", rand::random::<u64>() >> 12);
+        match format!("{alive}@{host}").parse() {
+            Ok(name) if self.links().table.link(&name).is_none() => Status::Named {
+                name,
+                creation: rand::random_range(super::FIRST_RANDOM_CREATION..=u32::MAX),
+            },
+            _ => Status::NotAllowed,
+        }
+    }
 }

@@ -57,13 +57,13 @@ impl Calls {
     pub(super) fn link_lost(&self, link: LinkId) {
         self.waiting().retain(|_, waiting| waiting.link != link);
     }
+}
 
-    /// Whether the bytes of a pid are those of the caller.
-    pub(super) fn is_caller(&self, pid: &[u8]) -> bool {
-        // NEW_PID_EXT ends with id, serial and creation, four bytes each.
-        let id = pid.len().checked_sub(12).and_then(|at| pid.get(at..at + 4));
-        id == Some(&CALLER.to_be_bytes())
-    }
+/// Whether the bytes of a pid are those of the caller in this life of the node.
+pub(super) fn is_caller(pid: &[u8], creation: u32) -> bool {
+    // NEW_PID_EXT ends with id, serial and creation, four bytes each.
+    let expected = [CALLER, 0, creation].map(u32::to_be_bytes).concat();
+    pid.ends_with(&expected)
 }
 
 /// Removes a call whose caller no longer waits.
@@ -208,6 +208,16 @@ mod tests {
             let (raw, _) = RawTerm::split(&bytes[1..]).unwrap();
             assert_eq!(call_number(raw.bytes()), Some(number));
         }
+    }
+
+    #[test]
+    fn pid_of_an_earlier_life_is_nobody() {
+        let pid = |creation| {
+            let pid = Pid::new("a@h", CALLER, 0, creation);
+            terms::encode(Term::from(pid)).unwrap()
+        };
+        assert!(is_caller(&pid(9), 9));
+        assert!(!is_caller(&pid(8), 9));
     }
 
     #[test]

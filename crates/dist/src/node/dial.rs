@@ -110,6 +110,7 @@ impl Inner {
         attempt: Attempt,
         accept_hidden: bool,
     ) -> Result<(), Failure> {
+        self.check_form(peer)?;
         let host = self.resolve(peer).await?;
         let port = self.ask_epmd(host, peer).await?;
         let stream = self.open(SocketAddr::new(host, port)).await?;
@@ -126,6 +127,16 @@ impl Inner {
         } else {
             Err(gave_way())
         }
+    }
+
+    /// A BEAM never dials a name of the other form, nor is it of use to know one.
+    fn check_form(&self, peer: &NodeName) -> Result<(), Failure> {
+        let (own, theirs) = (self.config.name.form(), peer.form());
+        if own == theirs {
+            return Ok(());
+        }
+        let detail = format!("our name is {own} and its name {theirs}");
+        Err(Failure::new(FailureKind::LongShortNames, detail))
     }
 
     /// The first allowed address of the peer's host; IPv4 first, where nodes and

@@ -1,10 +1,12 @@
 //! What becomes of a connection once its handshake is done.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::calls::is_caller;
 use super::link_table::Attempt;
 use super::{Direction, Inner, Links, NodeEvent, PeerInfo};
 use crate::error::{Failure, FailureKind};
@@ -85,11 +87,12 @@ impl Inner {
     /// Handles one message; runs inside the reader and must not wait.
     fn on_body(&self, sender: &LinkSender, body: &[u8]) {
         let Some(control) = Control::parse(body) else {
+            self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
             // Never the bytes themselves: a log must not grow with them.
             tracing::debug!(bytes = body.len(), "unreadable message passed over");
             return;
         };
-        match link::answer(&control, |pid| self.calls.is_caller(pid)) {
+        match link::answer(&control, |pid| self.is_own_pid(pid)) {
             Answered::With(frame) => sender.send(frame),
             Answered::Silently => {}
             Answered::No => self.deliver(&control),
@@ -98,24 +101,22 @@ impl Inner {
 
     fn deliver(&self, control: &Control<'_>) {
         match *control {
-            Control::Send { to, message } if self.calls.is_caller(to.bytes()) => {
-                let Some([reference, result]) = message.tuple() else {
-                    return;
-                };
-                let result = [&[terms::VERSION], result.bytes()].concat();
-                self.calls.answered(reference.bytes(), result);
+            Control::Send { to, message } if self.is_own_pid(to.bytes()) => {
+                if let Some([reference, result]) = message.tuple() {
+                    let result = [&[terms::VERSION], result.bytes()].concat();
+                    self.calls.answered(reference.bytes(), result);
+                }
             }
-            Control::MonitorExit { .. } | Control::Send { .. } => {}
-            Control::RegSend { to_name, .. } => {
-                tracing::debug!(to_name, "message to a name that is not registered here");
+            // To nobody: a BEAM drops such messages in silence, too.
+            _ => {
+                self.counters.undelivered.fetch_add(1, Ordering::Relaxed);
             }
-            Control::Other(op) => tracing::debug!(op, "message without an answer"),
-            // Answered before.
-            Control::Link { .. }
-            | Control::UnlinkId { .. }
-            | Control::Monitor { .. }
-            | Control::Spawn { .. } => {}
         }
+    }
+
+    fn is_own_pid(&self, pid: &[u8]) -> bool {
+        let identity = self.identity.get();
+        identity.is_some_and(|identity| is_caller(pid, identity.creation))
     }
 }
 

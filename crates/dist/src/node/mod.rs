@@ -6,6 +6,7 @@ mod dial;
 mod link_table;
 mod links;
 mod registration;
+mod unfinished;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +25,9 @@ use crate::link::{LinkConfig, LinkId, LinkSender};
 use crate::{Cookie, LinkError, StartError, epmd};
 use calls::Calls;
 use link_table::{Attempt, LinkTable};
+
+/// Creations below are left to old nodes and wildcards.
+const FIRST_RANDOM_CREATION: u32 = 4;
 
 /// Settings of a [`Node`].
 #[derive(Clone, Debug)]
@@ -147,7 +151,23 @@ struct Inner {
     next_id: AtomicU64,
     events: mpsc::UnboundedSender<NodeEvent>,
     calls: Calls,
+    counters: Counting,
     stopped: CancellationToken,
+}
+
+#[derive(Default)]
+struct Counting {
+    unreadable: AtomicU64,
+    undelivered: AtomicU64,
+}
+
+/// What a node has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages that could not be read and were passed over.
+    pub unreadable_messages: u64,
+    /// Messages to names and pids that are not there.
+    pub undelivered_messages: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -209,6 +229,7 @@ impl Node {
             next_id: AtomicU64::new(1),
             events,
             calls: Calls::default(),
+            counters: Counting::default(),
             stopped: CancellationToken::new(),
         };
         let inner = Arc::new(inner);
@@ -223,6 +244,15 @@ impl Node {
     /// Which life of our name this is.
     pub fn creation(&self) -> Option<u32> {
         self.inner.identity.get().map(|identity| identity.creation)
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        let counting = &self.inner.counters;
+        Counters {
+            unreadable_messages: counting.unreadable.load(Ordering::Relaxed),
+            undelivered_messages: counting.undelivered.load(Ordering::Relaxed),
+        }
     }
 
     /// Closes a link; a link that is gone already is left alone.

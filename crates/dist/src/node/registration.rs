@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use super::{Inner, NodeConfig, NodeEvent};
+use super::{FIRST_RANDOM_CREATION, Inner, NodeConfig, NodeEvent};
 use crate::StartError;
 use crate::epmd::{self, EpmdError, Registration};
 
@@ -18,8 +18,6 @@ const TAKEN_RETRY: Duration = Duration::from_millis(50);
 /// Between two tries while EPMD is away.
 const RETRY: Duration = Duration::from_millis(500);
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(2);
-/// Numbers below are left to old nodes and wildcards.
-const FIRST_RANDOM_CREATION: u32 = 4;
 
 /// The outcome of the first registration.
 pub(super) enum First {

@@ -23,17 +23,29 @@ impl<'a> RawTerm<'a> {
 
     /// The elements, if this is a tuple of exactly `N`.
     pub(crate) fn tuple<const N: usize>(self) -> Option<[Self; N]> {
-        let (count, mut rest) = match *self.0.first()? {
-            104 => (usize::from(*self.0.get(1)?), self.0.get(2..)?),
+        let (count, elements) = self.tuple_parts()?;
+        (count == N).then(|| self.first_of(elements)).flatten()
+    }
+
+    /// The first elements, if this is a tuple of `N` or more: later releases may
+    /// have added some.
+    pub(crate) fn tuple_start<const N: usize>(self) -> Option<[Self; N]> {
+        let (count, elements) = self.tuple_parts()?;
+        (count >= N).then(|| self.first_of(elements)).flatten()
+    }
+
+    fn tuple_parts(self) -> Option<(usize, &'a [u8])> {
+        match *self.0.first()? {
+            104 => Some((usize::from(*self.0.get(1)?), self.0.get(2..)?)),
             105 => {
                 let count = u32::from_be_bytes(self.0.get(1..5)?.try_into().ok()?);
-                (usize::try_from(count).ok()?, self.0.get(5..)?)
+                Some((usize::try_from(count).ok()?, self.0.get(5..)?))
             }
-            _ => return None,
-        };
-        if count != N {
-            return None;
+            _ => None,
         }
+    }
+
+    fn first_of<const N: usize>(self, mut rest: &'a [u8]) -> Option<[Self; N]> {
         let mut elements = [self; N];
         for element in &mut elements {
             (*element, rest) = Self::split(rest).ok()?;
@@ -71,6 +83,8 @@ mod tests {
         assert_eq!(nil.bytes(), [106]);
         assert!(name.is_atom("rex"));
         assert_eq!(term.tuple::<2>(), None);
+        assert_eq!(term.tuple_start::<2>(), Some([op, nil]));
+        assert_eq!(term.tuple_start::<4>(), None);
         assert_eq!(name.tuple::<0>(), None);
     }
 }
