@@ -14,6 +14,9 @@
 mod cookie;
 pub mod epmd;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod link;
 mod node;

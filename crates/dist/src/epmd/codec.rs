@@ -104,6 +104,14 @@ pub(crate) fn names_reply(mut reply: &[u8]) -> Result<Vec<(AliveName, u16)>, Bad
     Ok(text.lines().filter_map(names_line).collect())
 }
 
+/// Reads the bytes as each of the replies.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_replies(bytes: &[u8]) {
+    let _ = alive2_reply(bytes);
+    let _ = port2_reply(bytes);
+    let _ = names_reply(bytes);
+}
+
 fn names_line(line: &str) -> Option<(AliveName, u16)> {
     let (name, port) = line.strip_prefix("name ")?.split_once(" at port ")?;
     Some((name.parse().ok()?, port.trim().parse().ok()?))
@@ -163,9 +171,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_reply_is_read_or_refused(reply in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = alive2_reply(&reply);
-            let _ = port2_reply(&reply);
-            let _ = names_reply(&reply);
+            fuzz_replies(&reply);
         }
     }
 }

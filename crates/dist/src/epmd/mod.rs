@@ -9,6 +9,8 @@ mod codec;
 
 pub use client::{EpmdError, lookup, names, register};
 pub use codec::Registration;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use codec::fuzz_replies;
 
 /// EPMD's port, unless `ERL_EPMD_PORT` says otherwise.
 pub const DEFAULT_PORT: u16 = 4369;

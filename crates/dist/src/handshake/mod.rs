@@ -10,6 +10,12 @@ mod initiator;
 mod message;
 mod stream;
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzz;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use fuzz::fuzz_handshake;
+
 pub(crate) use acceptor::{Acceptor, Offer};
 pub(crate) use flags::is_hidden;
 pub(crate) use initiator::Initiator;

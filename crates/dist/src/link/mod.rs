@@ -14,6 +14,8 @@ mod writer;
 pub(crate) use answers::{Answered, answer};
 pub(crate) use control::Control;
 pub(crate) use frames::frame_of;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use frames::take_frame;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

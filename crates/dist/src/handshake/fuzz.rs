@@ -1,0 +1,66 @@
+//! Both roles, fed with any frames.
+
+use super::message::Status;
+use super::{Acceptor, Initiator, Local, LocalName, Offer, acceptor, initiator};
+use crate::Cookie;
+
+/// Plays every status as acceptor, and both kinds of dialler.
+pub(crate) fn fuzz_handshake(frames: &[&[u8]]) {
+    let full = LocalName::Full(name("m@h"));
+    let nameless = LocalName::Dynamic {
+        host: "h".to_owned(),
+    };
+    for local_name in [full.clone(), nameless] {
+        dial(local_name, frames);
+    }
+    let named = Status::Named {
+        name: name("x@h"),
+        creation: 4,
+    };
+    for status in [Status::Ok, Status::OkSimultaneous, Status::Alive, named] {
+        accept(full.clone(), &status, frames);
+    }
+}
+
+// Fuzzing stops at a panic, and this one would be its own fault.
+#[allow(clippy::unwrap_used)]
+fn name(text: &str) -> pgmesh_name::NodeName {
+    text.parse().unwrap()
+}
+
+fn local(name: LocalName) -> Local {
+    Local {
+        name,
+        creation: 4,
+        cookie: Cookie::new("secret"),
+    }
+}
+
+fn dial(own: LocalName, frames: &[&[u8]]) {
+    let mut dial = Initiator::new(local(own), name("peer@h"), false, 7);
+    let _ = dial.first_frame();
+    for frame in frames {
+        match dial.on_frame(frame) {
+            Ok(initiator::Next::Alive) => drop(dial.answer_alive(true)),
+            Ok(initiator::Next::Done(_)) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+fn accept(own: LocalName, status: &Status, frames: &[&[u8]]) {
+    let mut accept = Acceptor::new(local(own), 7);
+    let Some((first, rest)) = frames.split_first() else {
+        return;
+    };
+    let Ok(Offer::Named(_) | Offer::Nameless { .. }) = accept.on_name(first) else {
+        return;
+    };
+    let _ = accept.on_decision(status);
+    for frame in rest {
+        match accept.on_frame(frame) {
+            Ok(acceptor::Next::Done(..) | acceptor::Next::GivenUp) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
