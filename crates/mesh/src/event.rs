@@ -20,6 +20,8 @@ pub enum Event {
     NodeDown {
         /// Who.
         name: NodeName,
+        /// Whether it was a hidden node: tools come and go.
+        hidden: bool,
         /// Why.
         failure: Failure,
     },

@@ -79,9 +79,12 @@ impl Member {
         self.last_heard_at
     }
 
-    /// How many dials in a row have failed.
+    /// How many dials in a row have failed, or brought a link that ended at once.
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        match self.state {
+            State::Up(_) => 0,
+            _ => self.attempts,
+        }
     }
 
     /// Why the last dial or link ended, while it is not up.

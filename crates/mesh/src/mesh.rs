@@ -36,11 +36,27 @@ pub struct Mesh {
     events: VecDeque<Event>,
 }
 
+/// In announce intervals: two of them, each as long as jitter makes it. Echoes
+/// further apart leave it open what was said in between.
+const LONGEST_ECHO_GAP: f64 = 2.5;
+
 /// Whether we hear, and since when it is proven.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ears {
     hearing_since: Option<Time>,
     last_echo_at: Option<Time>,
+}
+
+impl Ears {
+    fn on_echo(&mut self, now: Time, longest_gap: Duration) {
+        let regular = self
+            .last_echo_at
+            .is_some_and(|last| now.since(last) <= longest_gap);
+        if !regular || self.hearing_since.is_none() {
+            self.hearing_since = Some(now);
+        }
+        self.last_echo_at = Some(now);
+    }
 }
 
 impl Mesh {
@@ -169,11 +185,17 @@ impl Mesh {
         }
     }
 
+    /// The only moment at which names are forgotten: right now we know that we
+    /// hear, and have heard all along.
     fn on_echo(&mut self) {
-        self.ears.last_echo_at = Some(self.now);
-        if self.ears.hearing_since.is_none() {
-            self.ears.hearing_since = Some(self.now);
-            self.reschedule_all();
+        let gap = self.config.announce_interval.mul_f64(LONGEST_ECHO_GAP);
+        self.ears.on_echo(self.now, gap);
+        for name in self.names() {
+            let silent = self.members.get(&name).is_some_and(|m| self.is_expired(m));
+            if silent && !self.stopping {
+                self.events.push_back(Event::Forgotten(name.clone()));
+                self.drop_member(&name);
+            }
         }
     }
 
@@ -186,6 +208,8 @@ impl Mesh {
         let member = self.members.entry(name.clone()).or_insert_with(Member::new);
         if let State::Dialing(dial) = member.state {
             self.newcomers.dial_ended(dial);
+            // It may be another dial than the one that this link came from.
+            self.actions.push_back(Action::CancelDial(dial));
         }
         let known = member.peer.as_ref();
         let restarted = known.is_some_and(|old| old.creation != peer.creation);
@@ -195,7 +219,7 @@ impl Mesh {
     }
 
     fn on_link_down(&mut self, name: &NodeName, link: LinkId, failure: Failure) {
-        let Some(member) = self.members.get_mut(name) else {
+        let Some(member) = self.members.get(name) else {
             return;
         };
         if member.state != State::Up(link) {
@@ -203,17 +227,21 @@ impl Mesh {
         }
         self.events.push_back(Event::NodeDown {
             name: name.clone(),
+            hidden: member.hidden,
             failure: failure.clone(),
         });
-        // A remote shell or another tool that came by itself and has left.
-        if member.hidden && member.last_heard_at.is_none() {
+        // A remote shell or another tool that came by itself and has left, or a
+        // node that is not ours to dial.
+        let visitor = member.hidden && member.last_heard_at.is_none();
+        if visitor || self.reason_to_ignore(name).is_some() {
             self.drop_member(name);
-            return;
+        } else if let Some(member) = self.members.get_mut(name) {
+            let retry = failure.retry;
+            member.on_link_down(self.now, failure);
+            let wait = own_retry(retry, member.attempts, &mut self.rng);
+            member.next_dial_at = Some(self.now + wait);
+            self.reschedule(name);
         }
-        member.on_link_down(self.now, failure);
-        let wait = own_retry(Retry::Soon, 1, &mut self.rng);
-        member.next_dial_at = Some(self.now + wait);
-        self.reschedule(name);
     }
 
     fn on_dial_failed(&mut self, name: &NodeName, dial: DialId, failure: Failure) {
@@ -247,7 +275,6 @@ impl Mesh {
     fn on_postgres_down(&mut self) {
         self.ears.hearing_since = None;
         self.announce_at = None;
-        self.reschedule_all();
     }
 
     fn on_timeout(&mut self) {
@@ -276,20 +303,14 @@ impl Mesh {
         self.announce_at = Some(self.now + jittered(interval, &mut self.rng));
     }
 
-    /// Does what is due for a name: dial it, or forget it.
+    /// Dials a name whose time has come.
     fn attend(&mut self, name: &NodeName) {
         let Some(member) = self.members.get(name) else {
             return;
         };
-        if !self.stopping && member.is_idle() {
-            if self.forget_at(member).is_some_and(|at| at <= self.now) {
-                self.events.push_back(Event::Forgotten(name.clone()));
-                self.drop_member(name);
-                return;
-            }
-            if member.next_dial_at.is_some_and(|at| at <= self.now) {
-                self.dial(name);
-            }
+        let due = member.next_dial_at.is_some_and(|at| at <= self.now);
+        if due && member.is_idle() && !self.stopping {
+            self.dial(name);
         }
         self.reschedule(name);
     }
@@ -335,36 +356,29 @@ impl Mesh {
         }
     }
 
-    /// When silence makes us forget an idle member; never while we cannot hear.
-    fn forget_at(&self, member: &Member) -> Option<Time> {
-        let hearing_since = self.ears.hearing_since?;
+    /// Whether an idle member has been silent for the expiry while we could hear.
+    fn is_expired(&self, member: &Member) -> bool {
+        let Some(hearing_since) = self.ears.hearing_since else {
+            return false;
+        };
         let last_sign = member.last_sign_of_life().unwrap_or(Time::ZERO);
-        Some(last_sign.max(hearing_since) + self.config.expiry)
+        let silent_for = self.now.since(last_sign.max(hearing_since));
+        member.is_idle() && silent_for >= self.config.expiry
     }
 
     fn reschedule(&mut self, name: &NodeName) {
-        let deadline = self.members.get(name).and_then(|m| self.deadline(m));
-        self.timers.set(name, deadline);
-    }
-
-    fn reschedule_all(&mut self) {
-        for name in self.names() {
-            self.reschedule(&name);
-        }
-    }
-
-    fn deadline(&self, member: &Member) -> Option<Time> {
-        if self.stopping || !member.is_idle() {
-            return None;
-        }
-        let deadlines = [member.next_dial_at, self.forget_at(member)];
-        deadlines.into_iter().flatten().min()
+        let idle = self.members.get(name).filter(|member| member.is_idle());
+        let dial_at = idle.and_then(|member| member.next_dial_at);
+        self.timers.set(name, dial_at.filter(|_| !self.stopping));
     }
 
     fn names(&self) -> Vec<NodeName> {
         self.members.keys().cloned().collect()
     }
 }
+
+/// A link that stood this long was a good one.
+const LIVED: Duration = Duration::from_secs(10);
 
 /// How a member changes; what follows from it for others is the mesh's.
 impl Member {
@@ -383,9 +397,19 @@ impl Member {
     }
 
     fn on_dial_failed(&mut self, failure: Failure) {
-        self.attempts = self.attempts.saturating_add(1);
+        // Each reason to wait counts for itself: a node that was away for long is
+        // not made to wait a minute for having said no once.
+        let same = self
+            .failure
+            .as_ref()
+            .is_some_and(|last| last.retry == failure.retry);
+        self.attempts = if same {
+            self.attempts.saturating_add(1)
+        } else {
+            1
+        };
         self.state = self.state_after(&failure);
-        self.hidden = failure.retry == Retry::NotOurs;
+        self.hidden |= failure.retry == Retry::NotOurs;
         self.failure = Some(failure);
     }
 
@@ -400,11 +424,19 @@ impl Member {
         self.peer = Some(peer);
         self.last_linked_at = Some(now);
         self.next_dial_at = None;
-        self.attempts = 0;
         self.failure = None;
     }
 
+    /// A link that ended at once counts as one more failure, or a peer that closes
+    /// every link would be dialled several times a second.
     fn on_link_down(&mut self, now: Time, failure: Failure) {
+        let linked_at = self.last_linked_at.unwrap_or(now);
+        let lived = now.since(linked_at) >= LIVED;
+        self.attempts = if lived {
+            1
+        } else {
+            self.attempts.saturating_add(1)
+        };
         self.state = State::Down;
         self.last_linked_at = Some(now);
         self.failure = Some(failure);

@@ -13,6 +13,10 @@ pub struct Daemon {
     pub links: BTreeMap<NodeName, LinkId>,
     pub actions: u64,
     pub announcements: u64,
+    /// Links to another life of a node that was known.
+    pub restarts: u64,
+    /// Whether nothing that is said reaches it, known to it or not.
+    pub is_deaf: bool,
     /// When the timeout that was planned last is due; earlier plans are void.
     pub timeout_at: Option<Time>,
     mesh: Mesh,
@@ -28,6 +32,8 @@ impl Daemon {
             links: BTreeMap::new(),
             actions: 0,
             announcements: 0,
+            restarts: 0,
+            is_deaf: false,
             timeout_at: None,
             dials: BTreeMap::new(),
         }
@@ -71,7 +77,6 @@ impl Daemon {
                 self.dials.remove(dial);
             }
             Input::LinkUp { peer, link } => {
-                self.dials.retain(|_, name| name != &peer.name);
                 self.links.insert(peer.name.clone(), *link);
             }
             Input::LinkDown { name, link, .. } if self.links.get(name) == Some(link) => {
@@ -81,10 +86,17 @@ impl Daemon {
         }
     }
 
-    fn check_event(&self, event: &Event) {
-        if let Event::Forgotten(name) = event {
-            assert!(!self.mesh.is_frozen(), "{name} forgotten while frozen");
-            assert!(!self.links.contains_key(name), "{name} forgotten while up");
+    fn check_event(&mut self, event: &Event) {
+        match event {
+            Event::Forgotten(name) => {
+                assert!(!self.mesh.is_frozen(), "{name} forgotten while frozen");
+                assert!(!self.is_deaf, "{name} forgotten while deaf");
+                assert!(!self.links.contains_key(name), "{name} forgotten while up");
+            }
+            Event::NodeUp {
+                restarted: true, ..
+            } => self.restarts += 1,
+            _ => {}
         }
     }
 

@@ -20,5 +20,7 @@ pub const BEACON_INTERVAL: Duration = Duration::from_secs(5);
 pub const SETUP_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a link whose packets are lost is believed to be up.
 pub const TICK_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a daemon's session takes to notice that it has become deaf.
+pub const DEAF_AFTER: Duration = Duration::from_millis(12_500);
 /// How long a daemon waits before it connects to Postgres again.
 pub const POSTGRES_RETRY: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use pgmesh_name::NodeName;
 
 use super::daemon::Daemon;
 use super::queue::Queue;
-use super::{BEACON_INTERVAL, POSTGRES_RETRY, SETUP_TIMEOUT, TICK_TIMEOUT};
+use super::{BEACON_INTERVAL, DEAF_AFTER, POSTGRES_RETRY, SETUP_TIMEOUT, TICK_TIMEOUT};
 
 /// Something done to the cluster. Nodes and daemons are numbered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub enum Op {
     StartDaemon(usize),
     /// A name of which nothing ever answers is said.
     SaySilent(usize),
+    /// A node has another cookie from now on, and loses its links.
+    Refuse(usize),
+    Relent(usize),
+    /// What is said no longer reaches this daemon; its session stands.
+    Deafen(usize),
 }
 
 #[derive(Debug)]
@@ -52,6 +57,10 @@ enum Happening {
     BeamDials {
         node: usize,
         daemon: usize,
+    },
+    DeafNoticed {
+        daemon: usize,
+        life: u32,
     },
     PostgresConnects {
         daemon: usize,
@@ -82,6 +91,9 @@ pub struct World {
     pub script: Vec<(Time, Op)>,
     beams: Vec<Beam>,
     cuts: BTreeSet<(usize, usize)>,
+    refusing: BTreeSet<usize>,
+    /// Which life of a node a link leads to.
+    link_lives: BTreeMap<LinkId, u32>,
     postgres_up: bool,
     queue: Queue<Happening>,
     rng: fastrand::Rng,
@@ -99,6 +111,8 @@ impl World {
             script: Vec::new(),
             beams: Vec::new(),
             cuts: BTreeSet::new(),
+            refusing: BTreeSet::new(),
+            link_lives: BTreeMap::new(),
             postgres_up: true,
             queue: Queue::new(),
             rng: fastrand::Rng::with_seed(seed),
@@ -133,11 +147,13 @@ impl World {
             let stop = start + self.rng_duration(Duration::from_secs(90));
             let node = self.rng.usize(..self.beams.len());
             let daemon = self.rng.usize(..self.daemons.len());
-            let (fault, mend) = match self.rng.u8(..5) {
+            let (fault, mend) = match self.rng.u8(..7) {
                 0 => (Op::Crash(node), Op::Restart(node)),
                 1 => (Op::Cut(daemon, node), Op::Join(daemon, node)),
                 2 => (Op::StopPostgres, Op::StartPostgres),
                 3 => (Op::KillDaemon(daemon), Op::StartDaemon(daemon)),
+                4 => (Op::Refuse(node), Op::Relent(node)),
+                5 => (Op::Deafen(daemon), Op::SaySilent(node)),
                 _ => (Op::SaySilent(node), Op::SaySilent(node + 1)),
             };
             self.plan(start, fault);
@@ -149,6 +165,7 @@ impl World {
     pub fn mend_all(&mut self) {
         self.apply(&Op::StartPostgres);
         self.cuts.clear();
+        self.refusing.clear();
         for node in 0..self.beams.len() {
             self.apply(&Op::Restart(node));
         }
@@ -195,6 +212,11 @@ impl World {
             Op::StartPostgres => self.start_postgres(),
             Op::KillDaemon(daemon) => self.daemons[daemon] = None,
             Op::StartDaemon(daemon) => self.start_daemon(daemon),
+            Op::Refuse(node) => self.refuse(node),
+            Op::Relent(node) => {
+                self.refusing.remove(&node);
+            }
+            Op::Deafen(daemon) => self.deafen(daemon),
             Op::SaySilent(number) => {
                 let name = format!("silent{number}@10.1.0.{number}");
                 self.say(&name.parse().unwrap());
@@ -204,6 +226,15 @@ impl World {
 
     fn crash(&mut self, node: usize) {
         self.beams[node].alive = false;
+        self.lose_all_links(node);
+    }
+
+    fn refuse(&mut self, node: usize) {
+        self.refusing.insert(node);
+        self.lose_all_links(node);
+    }
+
+    fn lose_all_links(&mut self, node: usize) {
         let name = self.beams[node].name.clone();
         for daemon in 0..self.daemons.len() {
             let cut = self.cuts.contains(&(daemon, node));
@@ -242,6 +273,22 @@ impl World {
                 link,
             };
             self.queue.plan(at, lost);
+        }
+    }
+
+    fn deafen(&mut self, daemon: usize) {
+        if let Some(running) = &mut self.daemons[daemon] {
+            running.is_deaf = true;
+            let life = running.life;
+            let noticed = Happening::DeafNoticed { daemon, life };
+            self.queue.plan(self.now + DEAF_AFTER, noticed);
+        }
+    }
+
+    fn deaf_noticed(&mut self, daemon: usize, life: u32) {
+        if self.life(daemon) == Some(life) {
+            self.feed(daemon, Input::PostgresDown);
+            self.plan_postgres(daemon);
         }
     }
 
@@ -296,6 +343,7 @@ impl World {
                 self.link_lost(daemon, life, name, link);
             }
             Happening::BeamDials { node, daemon } => self.beam_dials(node, daemon),
+            Happening::DeafNoticed { daemon, life } => self.deaf_noticed(daemon, life),
             Happening::PostgresConnects { daemon, life } => self.postgres_connects(daemon, life),
         }
     }
@@ -323,12 +371,11 @@ impl World {
     }
 
     fn deliver(&mut self, daemon: usize, name: NodeName) {
-        if !self.postgres_up {
+        let running = self.daemons[daemon].as_ref();
+        if !self.postgres_up || running.is_none_or(|d| d.is_deaf) {
             return;
         }
-        let is_own = self.daemons[daemon]
-            .as_ref()
-            .is_some_and(|d| d.name == name);
+        let is_own = running.is_some_and(|d| d.name == name);
         let input = if is_own {
             Input::EchoHeard
         } else {
@@ -349,6 +396,10 @@ impl World {
             return;
         }
         if self.postgres_up {
+            // Another session: whatever made the last one deaf is over.
+            if let Some(running) = &mut self.daemons[daemon] {
+                running.is_deaf = false;
+            }
             self.feed(daemon, Input::PostgresUp);
         } else {
             self.plan_postgres(daemon);
@@ -367,34 +418,37 @@ impl World {
             return;
         }
         let node = self.numbers.get(&name).copied();
-        let reachable = node.is_some_and(|node| self.reaches(daemon, node));
-        match node {
-            Some(node) if reachable && !timed_out => {
+        let reachable = node.filter(|node| !timed_out && self.reaches(daemon, *node));
+        let refused = node.is_some_and(|node| self.refusing.contains(&node));
+        let failure = match reachable {
+            Some(_) if refused => failure("cookie_rejected_by_peer", Retry::Slowly),
+            Some(node) => {
                 // A dial that was cancelled has no socket left to come up.
-                if self.daemons[daemon]
-                    .as_ref()
-                    .is_some_and(|d| d.is_dialing(dial))
-                {
+                let running = self.daemons[daemon].as_ref();
+                if running.is_some_and(|d| d.is_dialing(dial)) {
                     self.link_up(daemon, node);
                 }
+                return;
             }
-            _ => {
-                let failure = failure(if timed_out { "timeout" } else { "name_unknown" });
-                self.feed(
-                    daemon,
-                    Input::DialFailed {
-                        name,
-                        dial,
-                        failure,
-                    },
-                );
-            }
-        }
+            None if timed_out => failure("timeout_at_epmd", Retry::Soon),
+            None if self.is_daemon(&name) => failure("not_public", Retry::NotOurs),
+            None => failure("name_unknown", Retry::Soon),
+        };
+        let failed = Input::DialFailed {
+            name,
+            dial,
+            failure,
+        };
+        self.feed(daemon, failed);
+    }
+
+    fn is_daemon(&self, name: &NodeName) -> bool {
+        self.daemons.iter().flatten().any(|d| d.name == *name)
     }
 
     fn link_lost(&mut self, daemon: usize, life: u32, name: NodeName, link: LinkId) {
         if self.life(daemon) == Some(life) {
-            let failure = failure("closed_by_peer");
+            let failure = failure("closed_by_peer", Retry::Soon);
             self.feed(
                 daemon,
                 Input::LinkDown {
@@ -407,10 +461,13 @@ impl World {
     }
 
     fn beam_dials(&mut self, node: usize, daemon: usize) {
-        let name = &self.beams[node].name;
+        let beam = &self.beams[node];
         let running = self.daemons[daemon].as_ref();
-        let linked = running.is_none_or(|d| d.links.contains_key(name));
-        if !linked && self.reaches(daemon, node) {
+        let link = running.and_then(|d| d.links.get(&beam.name));
+        // A new life knows nothing of its last one's link, and takes its place.
+        let linked = link.is_some_and(|link| self.link_lives.get(link) == Some(&beam.life));
+        let wrong_cookie = self.refusing.contains(&node);
+        if running.is_some() && !linked && !wrong_cookie && self.reaches(daemon, node) {
             self.link_up(daemon, node);
         }
     }
@@ -419,6 +476,7 @@ impl World {
         self.last_link += 1;
         let link = LinkId(self.last_link);
         let beam = &self.beams[node];
+        self.link_lives.insert(link, beam.life);
         let peer = Peer {
             name: beam.name.clone(),
             creation: beam.life,
@@ -475,7 +533,10 @@ impl World {
             return;
         };
         let node = self.numbers.get(&name).copied();
-        let silent = node.is_none_or(|node| self.cuts.contains(&(daemon, node)));
+        let silent = match node {
+            Some(node) => self.cuts.contains(&(daemon, node)),
+            None => !self.is_daemon(&name),
+        };
         let wait = if silent {
             SETUP_TIMEOUT
         } else {
@@ -518,10 +579,10 @@ impl World {
     }
 }
 
-fn failure(kind: &'static str) -> Failure {
+fn failure(kind: &'static str, retry: Retry) -> Failure {
     Failure {
         kind,
         message: kind.to_owned(),
-        retry: Retry::Soon,
+        retry,
     }
 }
