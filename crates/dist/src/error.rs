@@ -36,8 +36,11 @@ pub enum FailureKind {
     Flags,
     /// The peer is a hidden node, and we were not to link to those.
     NotPublic,
-    /// Both sides dialled; this attempt gave way and no other link came.
+    /// Both sides dialled; the peer refused this attempt, and its own brought no
+    /// link.
     Simultaneous,
+    /// This attempt gave way to another that brought no link.
+    Superseded,
     /// The peer holds on to a link that we gave up for another.
     AlreadyLinked,
     /// What the peer sent is no handshake, or no frame.
@@ -113,6 +116,7 @@ impl FailureKind {
             Self::Flags => "flags",
             Self::NotPublic => "not_public",
             Self::Simultaneous => "simultaneous",
+            Self::Superseded => "superseded",
             Self::AlreadyLinked => "already_linked",
             Self::Malformed => "malformed",
             Self::ClosedByPeer => "closed_by_peer",

@@ -2,7 +2,7 @@
 
 // The lint table is for what ships; clippy.toml spares #[test] functions, and
 // this spares what they call.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 
@@ -324,11 +324,78 @@ async fn address_that_is_not_allowed_is_not_connected_to() {
 
 #[tokio::test]
 async fn oversized_handshake_frame_is_refused_before_it_arrives() {
-    let stage = Stage::set().await;
+    let patient = Duration::from_secs(60);
+    let stage = Stage::set_with(|config| config.setup_timeout = patient).await;
     let port = stage.epmd.find("m").unwrap();
     let mut connection = PeerConnection::open(port).await;
     connection.send_raw(&[255, 255, b'N']).await;
-    assert_eq!(connection.receive().await, None);
+    let closed = tokio::time::timeout(patient / 6, connection.receive()).await;
+    assert_eq!(closed.expect("still open"), None);
+}
+
+/// Whoever merely claims a name must not keep us from dialling its owner.
+#[tokio::test]
+async fn claims_of_a_name_do_not_keep_us_from_dialling_it() {
+    let mut stage = Stage::set_with(|config| config.setup_timeout = Duration::from_secs(60)).await;
+    stage.epmd.add("z", stage.peer.port());
+    let z = name("z@127.0.0.1");
+    let script = async {
+        let mut first = stage.peer.accept().await;
+        let _our_name = first.receive().await.unwrap();
+        let (claim, said) = stage.call_in("z@127.0.0.1").await;
+        assert_eq!(said.unwrap(), status("ok_simultaneous"));
+        drop(claim);
+        // Our next dial gives way to nobody.
+        let mut second = stage.peer.accept().await;
+        let _our_name = second.receive().await.unwrap();
+        for _ in 0..5 {
+            let (_claim, said) = stage.call_in("z@127.0.0.1").await;
+            assert_eq!(said.unwrap(), status("nok"));
+        }
+        second.send(&status("ok")).await;
+        second.send(&challenge_frame(VISIBLE, "z@127.0.0.1")).await;
+        acknowledge(&mut second).await;
+        second
+    };
+    let (connected, _link) = tokio::join!(stage.node.connect(&z, false), script);
+    connected.unwrap();
+    assert!(matches!(
+        stage.next_link_event().await,
+        NodeEvent::LinkUp { .. }
+    ));
+}
+
+/// Ticks and answers go out while a peer sends as fast as it can.
+#[tokio::test]
+async fn flood_of_frames_does_not_silence_us() {
+    let mut stage = Stage::set_with(|config| {
+        config.net_ticktime = Duration::from_secs(2);
+    })
+    .await;
+    let (mut connection, _) = stage.call_in("peer@127.0.0.1").await;
+    prove(&mut connection).await;
+    stage.next_link_event().await;
+    let (mut reading, mut writing) = connection.split();
+    let flood = async {
+        let frames = [0, 0, 0, 3, 112, 131, 106].repeat(10_000);
+        loop {
+            writing.send_raw(&frames).await;
+        }
+    };
+    let ticks = async {
+        for _ in 0..3 {
+            assert_eq!(reading.receive_raw(4).await.unwrap(), [0; 4]);
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), async {
+        tokio::select! {
+            () = ticks => {}
+            () = flood => {}
+        }
+    });
+    in_time
+        .await
+        .expect("three ticks in twenty seconds of flood");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 // The lint table is for what ships; clippy.toml spares #[test] functions, and
 // this spares what they call.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 
@@ -17,17 +17,28 @@ async fn start(epmd: &ScratchEpmd, name: &str) -> (Node, NodeEvents) {
     Node::start(config).await.unwrap()
 }
 
-/// Reads events until the link that is up is the last one told of, and returns it.
+async fn next_event(events: &mut NodeEvents) -> NodeEvent {
+    let limit = Duration::from_secs(10);
+    let event = tokio::time::timeout(limit, events.recv()).await;
+    event.expect("no event in time").unwrap()
+}
+
 async fn link_up(events: &mut NodeEvents) -> LinkId {
     loop {
-        if let NodeEvent::LinkUp { link, .. } = events.recv().await.unwrap() {
-            return link;
+        match next_event(events).await {
+            NodeEvent::LinkUp { link, .. } => return link,
+            NodeEvent::LinkDown { error, .. } => panic!("{error}"),
+            NodeEvent::Registered | NodeEvent::Unregistered => {}
         }
     }
 }
 
-async fn link_down(events: &mut NodeEvents) {
-    while !matches!(events.recv().await.unwrap(), NodeEvent::LinkDown { .. }) {}
+/// The next event is the end of this very link: it was the only one.
+async fn only_link_down(events: &mut NodeEvents, only: LinkId) {
+    match next_event(events).await {
+        NodeEvent::LinkDown { link, .. } => assert_eq!(link, only),
+        event => panic!("{event:?} instead of the end of {only:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,11 +52,11 @@ async fn two_hundred_simultaneous_connects_end_in_one_link_each() {
         let (from_a, from_b) = tokio::join!(a.connect(&b_name, true), b.connect(&a_name, true));
         from_a.unwrap_or_else(|error| panic!("round {round}, a: {error}"));
         from_b.unwrap_or_else(|error| panic!("round {round}, b: {error}"));
-        let link = link_up(&mut a_events).await;
-        link_up(&mut b_events).await;
-        a.disconnect(link);
-        link_down(&mut a_events).await;
-        link_down(&mut b_events).await;
+        let at_a = link_up(&mut a_events).await;
+        let at_b = link_up(&mut b_events).await;
+        a.disconnect(at_a);
+        only_link_down(&mut a_events, at_a).await;
+        only_link_down(&mut b_events, at_b).await;
     }
 }
 

@@ -131,11 +131,17 @@ impl LinkTasks {
         let shared = Arc::clone(&self.shared);
         let write = writer::write(write_half, self.queued, &shared, self.config.net_ticktime);
         let read = reader::read(read_half, received, &shared, self.config.max_frame, handle);
+        // In turns: under a flood either half would use up the task's budget.
+        let both = async {
+            tokio::select! {
+                failure = read => failure,
+                failure = write => failure,
+            }
+        };
         let failure = tokio::select! {
             biased;
             () = shared.over.cancelled() => None,
-            failure = read => Some(failure),
-            failure = write => Some(failure),
+            failure = both => Some(failure),
         };
         if let Some(failure) = failure {
             shared.end(failure);

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pgmesh_name::NodeName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -88,14 +89,28 @@ async fn accept_one(inner: &Arc<Inner>, stream: TcpStream) -> Result<(), Failure
     stream.set_nodelay(true).map_err(|e| Failure::io(&e))?;
     let mut stream = HandshakeStream::new(stream, inner.config.setup_timeout);
     let acceptor = Acceptor::new(inner.local(), rand::random());
-    let decide = |offer: &Offer| decide(inner, offer);
+    let mut offered = None;
+    let decide = |offer: &Offer| decide(inner, offer, &mut offered);
     if let Some(proven) = handshake::accept(&mut stream, acceptor, decide).await? {
         inner.link_up(&proven, Direction::Acceptor, None, stream);
     }
     Ok(())
 }
 
-fn decide(inner: &Inner, offer: &Offer) -> Status {
+/// A handshake that was told to go on; its end is told to who waits for it.
+struct Offered<'a> {
+    inner: &'a Inner,
+    peer: NodeName,
+}
+
+impl Drop for Offered<'_> {
+    fn drop(&mut self) {
+        self.inner.links().table.end_offer(&self.peer);
+        self.inner.note_change();
+    }
+}
+
+fn decide<'a>(inner: &'a Inner, offer: &Offer, offered: &mut Option<Offered<'a>>) -> Status {
     let Some(identity) = inner.identity.get() else {
         return Status::NotAllowed;
     };
@@ -105,6 +120,10 @@ fn decide(inner: &Inner, offer: &Offer) -> Status {
     };
     let mut links = inner.links();
     let verdict = links.table.on_offer(&identity.name, peer);
+    if matches!(verdict.status, Status::Ok | Status::OkSimultaneous) {
+        let peer = peer.clone();
+        *offered = Some(Offered { inner, peer });
+    }
     if let Some(attempt) = verdict.superseded {
         links.cancel_dial(attempt);
     }

@@ -43,13 +43,18 @@ impl Calls {
         receiver
     }
 
-    /// Hands an external term to the call with this reference.
-    pub(super) fn answered(&self, reference: &[u8], result: Vec<u8>) {
-        let number = call_number(reference);
-        let waiting = number.and_then(|number| self.waiting().remove(&number));
-        if let Some(waiting) = waiting {
+    /// Hands an external term to the call with this reference, if it came over the
+    /// link that the call went out on.
+    pub(super) fn answered(&self, link: LinkId, reference: &[u8], result: Vec<u8>) {
+        let Some(number) = call_number(reference) else {
+            return;
+        };
+        let mut waiting = self.waiting();
+        if waiting.get(&number).is_some_and(|call| call.link == link)
+            && let Some(call) = waiting.remove(&number)
+        {
             // A caller that gave up meanwhile does not matter.
-            let _ = waiting.answer.send(result);
+            let _ = call.answer.send(result);
         }
     }
 
@@ -224,11 +229,21 @@ mod tests {
     fn answer_reaches_its_caller_only() {
         let calls = Calls::default();
         let mut answer = calls.start(7, LinkId(1));
-        calls.answered(b"no reference", vec![1]);
+        let reference = Reference {
+            node: Atom::from("a@h"),
+            id: reference_words(7),
+            creation: 9,
+        };
+        let reference = terms::encode(Term::from(reference)).unwrap().split_off(1);
+        calls.answered(LinkId(1), b"no reference", vec![1]);
+        calls.answered(LinkId(2), &reference, vec![2]);
         assert!(answer.try_recv().is_err());
+        let mut other = calls.start(8, LinkId(1));
+        calls.answered(LinkId(1), &reference, vec![3]);
+        assert_eq!(answer.try_recv(), Ok(vec![3]));
         calls.link_lost(LinkId(2));
         assert_eq!(calls.waiting().len(), 1);
         calls.link_lost(LinkId(1));
-        assert_eq!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert_eq!(other.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

@@ -25,7 +25,7 @@ impl Node {
     /// leaves us.
     ///
     /// Returns at once if there is a link already. While another call dials the
-    /// same node, waits for the outcome of that.
+    /// same node, waits for the end of that and dials itself if it brought no link.
     ///
     /// # Errors
     ///
@@ -35,34 +35,43 @@ impl Node {
     /// Cancel safe: dropped, it gives up the dial and leaves no trace.
     pub async fn connect(&self, peer: &NodeName, accept_hidden: bool) -> Result<(), ConnectError> {
         let inner = &self.inner;
-        let attempt = inner.next_attempt();
-        let started = inner.links().table.start_dial(peer, attempt);
-        let outcome = match started {
-            Err(Busy::Linked) => Ok(()),
-            Err(Busy::Dialling) => Err(gave_way()),
-            Ok(()) => {
-                inner
-                    .dial_unless_superseded(peer, attempt, accept_hidden)
-                    .await
+        let mut gave_way = false;
+        loop {
+            let attempt = inner.next_attempt();
+            let started = inner.links().table.start_dial(peer, attempt, gave_way);
+            let outcome = match started {
+                Err(Busy::Linked) => return Ok(()),
+                Err(Busy::Dialling) => Err(superseded()),
+                Ok(()) => inner.dial_once(peer, attempt, accept_hidden).await,
+            };
+            match outcome {
+                Ok(()) => return Ok(()),
+                // The peer's own dial may bring the link. If it comes to nothing,
+                // ours is the next, and gives way to nobody.
+                Err(failure) if leaves_it_to_the_peer(failure.kind) => {
+                    inner.wait_while_pending(peer, failure.kind).await;
+                    if inner.links().table.link(peer).is_some() {
+                        return Ok(());
+                    }
+                    if gave_way || failure.kind != FailureKind::Superseded {
+                        return Err(ConnectError::new(peer, failure));
+                    }
+                    gave_way = started.is_ok();
+                }
+                Err(failure) => return Err(ConnectError::new(peer, failure)),
             }
-        };
-        match outcome {
-            Err(failure) if leaves_it_to_the_peer(failure.kind) => inner
-                .wait_for_link(peer)
-                .await
-                .map_err(|()| ConnectError::new(peer, failure)),
-            outcome => outcome.map_err(|failure| ConnectError::new(peer, failure)),
         }
     }
 }
 
-fn gave_way() -> Failure {
+fn superseded() -> Failure {
     let detail = "gave way to the peer's own dial, which brought no link";
-    Failure::new(FailureKind::Simultaneous, detail)
+    Failure::new(FailureKind::Superseded, detail)
 }
 
 fn leaves_it_to_the_peer(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::Simultaneous | FailureKind::AlreadyLinked)
+    use FailureKind::{AlreadyLinked, Simultaneous, Superseded};
+    matches!(kind, Simultaneous | AlreadyLinked | Superseded)
 }
 
 /// Takes a dial off the table however it ends, also when its caller drops it.
@@ -77,11 +86,13 @@ impl Drop for DialGuard<'_> {
         let mut links = self.inner.links();
         links.table.end_dial(self.peer, self.attempt);
         links.dials.remove(&self.attempt.0);
+        drop(links);
+        self.inner.note_change();
     }
 }
 
 impl Inner {
-    async fn dial_unless_superseded(
+    async fn dial_once(
         self: &Arc<Self>,
         peer: &NodeName,
         attempt: Attempt,
@@ -92,11 +103,11 @@ impl Inner {
             peer,
             attempt,
         };
-        let superseded = CancellationToken::new();
-        self.links().dials.insert(attempt.0, superseded.clone());
+        let cancelled = CancellationToken::new();
+        self.links().dials.insert(attempt.0, cancelled.clone());
         tokio::select! {
             biased;
-            () = superseded.cancelled() => Err(gave_way()),
+            () = cancelled.cancelled() => Err(superseded()),
             () = self.stopped.cancelled() => {
                 Err(Failure::new(FailureKind::ClosedByUs, "this node stops"))
             }
@@ -115,7 +126,7 @@ impl Inner {
         let port = self.ask_epmd(host, peer).await?;
         let stream = self.open(SocketAddr::new(host, port)).await?;
         if !self.links().table.send_name(peer, attempt) {
-            return Err(gave_way());
+            return Err(superseded());
         }
         let mut stream = HandshakeStream::new(stream, self.config.setup_timeout);
         let initiator = Initiator::new(self.local(), peer.clone(), accept_hidden, rand::random());
@@ -125,7 +136,7 @@ impl Inner {
         if self.link_up(&proven, Direction::Initiator, Some(attempt), stream) {
             Ok(())
         } else {
-            Err(gave_way())
+            Err(superseded())
         }
     }
 
@@ -139,19 +150,14 @@ impl Inner {
         Err(Failure::new(FailureKind::LongShortNames, detail))
     }
 
-    /// The first allowed address of the peer's host; IPv4 first, where nodes and
-    /// EPMD listen unless they are told otherwise.
+    /// The first allowed address of the peer's host.
     async fn resolve(&self, peer: &NodeName) -> Result<IpAddr, Failure> {
         if let Some(address) = peer.host_ip() {
             return self.allowed(peer, [address]);
         }
-        let lookup = tokio::net::lookup_host((peer.host(), 0));
+        let lookup = self.resolver.addresses(peer.host());
         match timeout(self.config.setup_timeout, lookup).await {
-            Ok(Ok(found)) => {
-                let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
-                addresses.sort_by_key(IpAddr::is_ipv6);
-                self.allowed(peer, addresses)
-            }
+            Ok(Ok(found)) => self.allowed(peer, found),
             Ok(Err(error)) => {
                 let detail = format!("host {} is unknown: {error}", peer.host());
                 Err(Failure::new(FailureKind::HostUnknown, detail))
@@ -218,16 +224,26 @@ impl Inner {
         }
     }
 
-    async fn wait_for_link(&self, peer: &NodeName) -> Result<(), ()> {
+    /// Waits for a link, or for the end of everything that could bring one. What
+    /// the peer has not begun yet is waited for for a while.
+    async fn wait_while_pending(&self, peer: &NodeName, kind: FailureKind) {
+        let announced = kind != FailureKind::Superseded;
         let mut changes = self.changes.subscribe();
         let wait = async {
-            while self.links().table.link(peer).is_none() {
+            loop {
+                {
+                    let links = self.links();
+                    let settled = !announced && !links.table.is_pending(peer);
+                    if links.table.link(peer).is_some() || settled {
+                        return;
+                    }
+                }
                 if changes.changed().await.is_err() {
-                    return Err(());
+                    return;
                 }
             }
-            Ok(())
         };
-        timeout(OTHER_DIAL_LIMIT, wait).await.unwrap_or(Err(()))
+        // Whoever holds a handshake open longer than this holds it open on purpose.
+        let _ = timeout(OTHER_DIAL_LIMIT, wait).await;
     }
 }

@@ -1,10 +1,12 @@
 //! Who is linked, who is being dialled, and what a newcomer is told.
 //!
 //! Pure: it settles simultaneous connects by the rule of the handshake
-//! (erl_dist_protocol, step 3: the greater name's dial goes on), and two of its
+//! (erl_dist_protocol, step 3: the greater name's dial goes on), and three of its
 //! own. `nok` makes a BEAM wait, so it is said only while our own dial is really
-//! under way, that is, after our name has been sent. And the link that was
-//! proven last is the one that counts: the peer has proven that it lives there.
+//! under way, that is, after our name has been sent. A name is a mere claim, so a
+//! dial gives way to one only once: the next one is determined, and claimants are
+//! told `nok`. And the link that was proven last is the one that counts: the peer
+//! has proven that it lives there.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +28,15 @@ pub(crate) struct LinkTable {
 struct Entry {
     dial: Option<Dial>,
     link: Option<LinkId>,
+    /// Handshakes that were told to go on and have not ended.
+    offers: usize,
 }
 
 #[derive(Debug)]
 struct Dial {
     attempt: Attempt,
     name_sent: bool,
+    determined: bool,
 }
 
 /// Why there is nothing to dial.
@@ -49,8 +54,14 @@ pub(crate) struct Verdict {
 }
 
 impl LinkTable {
-    /// Begins to dial, unless that is needless.
-    pub(crate) fn start_dial(&mut self, peer: &NodeName, attempt: Attempt) -> Result<(), Busy> {
+    /// Begins to dial, unless that is needless. A determined dial gives way to
+    /// nobody.
+    pub(crate) fn start_dial(
+        &mut self,
+        peer: &NodeName,
+        attempt: Attempt,
+        determined: bool,
+    ) -> Result<(), Busy> {
         let entry = self.entries.entry(peer.clone()).or_default();
         if entry.link.is_some() {
             return Err(Busy::Linked);
@@ -61,6 +72,7 @@ impl LinkTable {
         entry.dial = Some(Dial {
             attempt,
             name_sent: false,
+            determined,
         });
         Ok(())
     }
@@ -100,6 +112,9 @@ impl LinkTable {
             Some(Entry { link: Some(_), .. }) => Status::Alive,
             Some(Entry {
                 dial: Some(dial), ..
+            }) if dial.determined => Status::Nok,
+            Some(Entry {
+                dial: Some(dial), ..
             }) if dial.name_sent => {
                 if peer > own {
                     Status::OkSimultaneous
@@ -111,7 +126,24 @@ impl LinkTable {
         };
         let gives_way = matches!(status, Status::Ok | Status::OkSimultaneous);
         let superseded = gives_way.then(|| self.take_dial(peer)).flatten();
+        if gives_way {
+            self.entries.entry(peer.clone()).or_default().offers += 1;
+        }
         Verdict { status, superseded }
+    }
+
+    /// A handshake that was told `ok` or `ok_simultaneous` is over.
+    pub(crate) fn end_offer(&mut self, peer: &NodeName) {
+        if let Some(entry) = self.entries.get_mut(peer) {
+            entry.offers = entry.offers.saturating_sub(1);
+            self.drop_empty(peer);
+        }
+    }
+
+    /// Whether a link may still come of what is under way.
+    pub(crate) fn is_pending(&self, peer: &NodeName) -> bool {
+        let entry = self.entries.get(peer);
+        entry.is_some_and(|entry| entry.offers > 0 || entry.dial.is_some())
     }
 
     /// A link has been proven; returns the one that it replaces. `None` if it is
@@ -159,7 +191,8 @@ impl LinkTable {
     }
 
     fn drop_empty(&mut self, peer: &NodeName) {
-        let is_empty = |entry: &Entry| entry.link.is_none() && entry.dial.is_none();
+        let is_empty =
+            |entry: &Entry| entry.link.is_none() && entry.dial.is_none() && entry.offers == 0;
         if self.entries.get(peer).is_some_and(is_empty) {
             self.entries.remove(peer);
         }
@@ -178,7 +211,7 @@ mod tests {
 
     fn dialling(peer: &NodeName, name_sent: bool) -> LinkTable {
         let mut table = LinkTable::default();
-        table.start_dial(peer, DIAL).unwrap();
+        table.start_dial(peer, DIAL, false).unwrap();
         if name_sent {
             assert!(table.send_name(peer, DIAL));
         }
@@ -223,7 +256,7 @@ mod tests {
         let mut table = LinkTable::default();
         assert_eq!(table.link_up(&peer, LinkId(1), None), Some(None));
         assert_eq!(told(&mut table, &peer), (Status::Alive, None));
-        assert_eq!(table.start_dial(&peer, DIAL), Err(Busy::Linked));
+        assert_eq!(table.start_dial(&peer, DIAL, false), Err(Busy::Linked));
         assert_eq!(table.link_up(&peer, LinkId(2), None), Some(Some(LinkId(1))));
         assert!(
             !table.link_down(&peer, LinkId(1)),
@@ -232,6 +265,30 @@ mod tests {
         assert_eq!(table.link(&peer), Some(LinkId(2)));
         assert!(table.link_down(&peer, LinkId(2)));
         assert!(table.entries.is_empty());
+    }
+
+    #[test]
+    fn determined_dial_gives_way_to_nobody() {
+        let greater = name("z@h");
+        for name_sent in [true, false] {
+            let mut table = LinkTable::default();
+            table.start_dial(&greater, DIAL, true).unwrap();
+            if name_sent {
+                table.send_name(&greater, DIAL);
+            }
+            assert_eq!(told(&mut table, &greater), (Status::Nok, None));
+        }
+    }
+
+    #[test]
+    fn offer_is_pending_until_it_ends() {
+        let peer = name("z@h");
+        let mut table = dialling(&peer, true);
+        told(&mut table, &peer);
+        table.end_dial(&peer, DIAL);
+        assert!(table.is_pending(&peer));
+        table.end_offer(&peer);
+        assert!(!table.is_pending(&peer) && table.entries.is_empty());
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Inner {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             let (stream, received) = stream.into_parts();
-            let handle = |body: Bytes| inner.on_body(&sender, &body);
+            let handle = |body: Bytes| inner.on_body(link, &sender, &body);
             let failure = tasks.run(stream, received, handle).await;
             inner.leave(peer, link, failure);
         });
@@ -58,6 +58,10 @@ impl Inner {
         sender: &LinkSender,
     ) -> bool {
         let mut links = self.links();
+        // Under the lock: what `stop` did not see must not come up behind it.
+        if self.stopped.is_cancelled() {
+            return false;
+        }
         let Some(replaced) = links.table.link_up(&peer.name, link, dialled) else {
             return false;
         };
@@ -68,24 +72,26 @@ impl Inner {
         links.senders.insert(link, sender.clone());
         let peer = peer.clone();
         self.tell(NodeEvent::LinkUp { peer, link });
-        self.changes.send_modify(|count| *count += 1);
+        self.note_change();
         true
     }
 
     fn leave(&self, peer: PeerInfo, link: LinkId, failure: Failure) {
-        self.calls.link_lost(link);
         let mut links = self.links();
         links.senders.remove(&link);
         if links.table.link_down(&peer.name, link) {
             let name = peer.name;
             let error = LinkError::new(name.clone(), failure);
             self.tell(NodeEvent::LinkDown { name, link, error });
-            self.changes.send_modify(|count| *count += 1);
+            self.note_change();
         }
+        drop(links);
+        // After the table: no call is made over this link any more.
+        self.calls.link_lost(link);
     }
 
     /// Handles one message; runs inside the reader and must not wait.
-    fn on_body(&self, sender: &LinkSender, body: &[u8]) {
+    fn on_body(&self, link: LinkId, sender: &LinkSender, body: &[u8]) {
         let Some(control) = Control::parse(body) else {
             self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
             // Never the bytes themselves: a log must not grow with them.
@@ -95,16 +101,16 @@ impl Inner {
         match link::answer(&control, |pid| self.is_own_pid(pid)) {
             Answered::With(frame) => sender.send(frame),
             Answered::Silently => {}
-            Answered::No => self.deliver(&control),
+            Answered::No => self.deliver(link, &control),
         }
     }
 
-    fn deliver(&self, control: &Control<'_>) {
+    fn deliver(&self, link: LinkId, control: &Control<'_>) {
         match *control {
             Control::Send { to, message } if self.is_own_pid(to.bytes()) => {
                 if let Some([reference, result]) = message.tuple() {
                     let result = [&[terms::VERSION], result.bytes()].concat();
-                    self.calls.answered(reference.bytes(), result);
+                    self.calls.answered(link, reference.bytes(), result);
                 }
             }
             // To nobody: a BEAM drops such messages in silence, too.

@@ -6,6 +6,7 @@ mod dial;
 mod link_table;
 mod links;
 mod registration;
+mod resolver;
 mod unfinished;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::link::{LinkConfig, LinkId, LinkSender};
 use crate::{Cookie, LinkError, StartError, epmd};
 use calls::Calls;
 use link_table::{Attempt, LinkTable};
+use resolver::Resolver;
 
 /// Creations below are left to old nodes and wildcards.
 const FIRST_RANDOM_CREATION: u32 = 4;
@@ -152,6 +154,7 @@ struct Inner {
     events: mpsc::UnboundedSender<NodeEvent>,
     calls: Calls,
     counters: Counting,
+    resolver: Resolver,
     stopped: CancellationToken,
 }
 
@@ -230,6 +233,7 @@ impl Node {
             events,
             calls: Calls::default(),
             counters: Counting::default(),
+            resolver: Resolver::default(),
             stopped: CancellationToken::new(),
         };
         let inner = Arc::new(inner);
@@ -314,6 +318,11 @@ impl Inner {
 
     fn epmd_address(&self, host: IpAddr) -> SocketAddr {
         SocketAddr::new(host, self.config.epmd_port)
+    }
+
+    /// Wakes whoever waits for a link or for the end of a dial.
+    fn note_change(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     fn tell(&self, event: NodeEvent) {

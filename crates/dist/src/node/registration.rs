@@ -65,23 +65,25 @@ pub(super) async fn first(config: &NodeConfig, port: u16) -> Result<First, Start
 /// the first one: links and pids carry it.
 pub(super) async fn keep(inner: Arc<Inner>, port: u16, first: First) {
     if let First::Registered { connection, .. } = first {
-        inner.tell(NodeEvent::Registered);
-        wait_for_end(connection).await;
-        inner.tell(NodeEvent::Unregistered);
+        hold(&inner, connection).await;
     }
     loop {
+        // Before each try: an EPMD that closes at once must not keep us busy.
+        sleep(RETRY).await;
         match register(&inner.config, port).await {
-            Ok((connection, _)) => {
-                inner.tell(NodeEvent::Registered);
-                wait_for_end(connection).await;
-                inner.tell(NodeEvent::Unregistered);
-            }
-            Err(error) => {
-                tracing::debug!("not registered: {error}");
-                sleep(RETRY).await;
-            }
+            Ok((connection, _)) => hold(&inner, connection).await,
+            Err(error) => tracing::debug!("not registered: {error}"),
         }
     }
+}
+
+/// Waits for the end of a registration.
+async fn hold(inner: &Inner, mut connection: TcpStream) {
+    inner.tell(NodeEvent::Registered);
+    // EPMD says nothing here until it ends.
+    let mut byte = [0];
+    while matches!(connection.read(&mut byte).await, Ok(1)) {}
+    inner.tell(NodeEvent::Unregistered);
 }
 
 async fn register(config: &NodeConfig, port: u16) -> Result<(TcpStream, u32), EpmdError> {
@@ -91,10 +93,4 @@ async fn register(config: &NodeConfig, port: u16) -> Result<(TcpStream, u32), Ep
         port,
     };
     epmd::register(address, &registration, EXCHANGE_LIMIT).await
-}
-
-/// EPMD says nothing on a registration's connection until it ends.
-async fn wait_for_end(mut connection: TcpStream) {
-    let mut byte = [0];
-    while matches!(connection.read(&mut byte).await, Ok(1)) {}
 }
