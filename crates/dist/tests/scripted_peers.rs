@@ -365,39 +365,6 @@ async fn claims_of_a_name_do_not_keep_us_from_dialling_it() {
     ));
 }
 
-/// Ticks and answers go out while a peer sends as fast as it can.
-#[tokio::test]
-async fn flood_of_frames_does_not_silence_us() {
-    let mut stage = Stage::set_with(|config| {
-        config.net_ticktime = Duration::from_secs(2);
-    })
-    .await;
-    let (mut connection, _) = stage.call_in("peer@127.0.0.1").await;
-    prove(&mut connection).await;
-    stage.next_link_event().await;
-    let (mut reading, mut writing) = connection.split();
-    let flood = async {
-        let frames = [0, 0, 0, 3, 112, 131, 106].repeat(10_000);
-        loop {
-            writing.send_raw(&frames).await;
-        }
-    };
-    let ticks = async {
-        for _ in 0..3 {
-            assert_eq!(reading.receive_raw(4).await.unwrap(), [0; 4]);
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(20), async {
-        tokio::select! {
-            () = ticks => {}
-            () = flood => {}
-        }
-    });
-    in_time
-        .await
-        .expect("three ticks in twenty seconds of flood");
-}
-
 #[tokio::test]
 async fn linked_peer_that_dials_again_is_told_alive_and_taken_when_proven() {
     let mut stage = Stage::set().await;

@@ -14,4 +14,4 @@ mod scripted_peer;
 pub use epmd::ScratchEpmd;
 pub use eventually::eventually;
 pub use postgres::ScratchPostgres;
-pub use scripted_peer::{PeerConnection, Receiving, ScriptedPeer, Sending};
+pub use scripted_peer::{PeerConnection, ScriptedPeer};

@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Listens on a free port of 127.0.0.1.
@@ -16,12 +15,6 @@ pub struct ScriptedPeer {
 pub struct PeerConnection {
     stream: TcpStream,
 }
-
-/// The half of a connection that receives.
-pub struct Receiving(OwnedReadHalf);
-
-/// The half of a connection that sends.
-pub struct Sending(OwnedWriteHalf);
 
 impl ScriptedPeer {
     /// Starts to listen.
@@ -76,27 +69,5 @@ impl PeerConnection {
         let mut bytes = vec![0; len];
         self.stream.read_exact(&mut bytes).await.ok()?;
         Some(bytes)
-    }
-
-    /// Takes the two directions apart.
-    pub fn split(self) -> (Receiving, Sending) {
-        let (read, write) = self.stream.into_split();
-        (Receiving(read), Sending(write))
-    }
-}
-
-impl Receiving {
-    /// Receives bytes as they are; `None` when the connection ends first.
-    pub async fn receive_raw(&mut self, len: usize) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; len];
-        self.0.read_exact(&mut bytes).await.ok()?;
-        Some(bytes)
-    }
-}
-
-impl Sending {
-    /// Sends bytes as they are.
-    pub async fn send_raw(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).await.unwrap();
     }
 }

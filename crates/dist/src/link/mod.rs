@@ -150,3 +150,27 @@ impl LinkTasks {
         ended.unwrap_or_else(Failure::closed_by_peer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, duplex, join, repeat};
+
+    #[tokio::test]
+    async fn peer_that_never_stops_sending_still_gets_its_ticks() {
+        let config = LinkConfig {
+            net_ticktime: Duration::from_millis(200),
+            max_frame: 1024,
+            max_queued: 1024,
+        };
+        let (_sender, tasks) = open(&config);
+        let (ours, mut theirs) = duplex(1024);
+        // Ticks without end: there is always something to read.
+        let link = tokio::spawn(tasks.run(join(repeat(0), ours), BytesMut::new(), drop));
+        let mut ticks = [0; 12];
+        let limit = Duration::from_secs(10);
+        let read = tokio::time::timeout(limit, theirs.read_exact(&mut ticks)).await;
+        read.expect("no ticks in time").unwrap();
+        link.abort();
+    }
+}
