@@ -145,7 +145,7 @@ fn classify_state(state: &SqlState) -> PostgresErrorKind {
     match state.code() {
         "28P01" | "28000" => PostgresErrorKind::Authentication,
         "3D000" => PostgresErrorKind::UnknownDatabase,
-        "25006" | "55000" => PostgresErrorKind::Standby,
+        "25006" => PostgresErrorKind::Standby,
         "53300" => PostgresErrorKind::TooManyConnections,
         "57P01" | "57P02" | "57P03" => PostgresErrorKind::NotReady,
         _ => PostgresErrorKind::Other,

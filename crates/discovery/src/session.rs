@@ -31,8 +31,8 @@ pub struct Settings {
     pub channel: Channel,
     /// Our own name, whose coming back proves that we hear.
     pub own: NodeName,
-    /// How often [`Announcer::announce`] is called; twice that without an echo
-    /// means deaf.
+    /// How often [`Announcer::announce`] is called; two and a half times that
+    /// without an echo means deaf.
     pub announce_interval: Duration,
     /// Whether we never announce ourselves: the echo then comes on a channel of
     /// our own.
@@ -114,6 +114,12 @@ enum End {
     Failed(PostgresError),
 }
 
+/// A host that does not answer must leave time for the next one.
+fn per_host(config: &tokio_postgres::Config) -> Duration {
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+    CONNECT_LIMIT / (u32::try_from(hosts).unwrap_or(u32::MAX - 1) + 1)
+}
+
 async fn keep(mut keeper: Keeper) {
     let mut backoff = Backoff::default();
     let events = keeper.events.clone();
@@ -153,6 +159,9 @@ impl Keeper {
 
     async fn connect(&self) -> Result<Session, PostgresError> {
         let mut config = self.settings.config.clone();
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(per_host(&config));
+        }
         if config.get_application_name().is_none() {
             config.application_name(format!("pgmesh/{}", self.settings.own));
         }
@@ -181,8 +190,7 @@ impl Keeper {
         session: &mut Session,
         backoff: &mut Backoff,
     ) -> Result<(), PostgresError> {
-        let patience = self.settings.patience();
-        let mut last_echo = Instant::now();
+        let mut ears = Ears::new(self.settings.patience());
         let mut probe_at = Instant::now();
         let mut saying: Option<Saying> = None;
         loop {
@@ -194,7 +202,7 @@ impl Keeper {
                     };
                     let event = self.understand(&notification);
                     if matches!(event, Event::Echo) {
-                        last_echo = Instant::now();
+                        ears.on_echo();
                         backoff.reset();
                     }
                     if self.events.send(event).await.is_err() {
@@ -213,12 +221,16 @@ impl Keeper {
                     saying = Some(session.say(channel, names));
                 }
                 () = sleep_until(probe_at), if free && self.echo_channel.is_some() => {
-                    probe_at += self.settings.announce_interval;
+                    // Jittered, so that many observers do not commit in step.
+                    let interval = self.settings.announce_interval;
+                    probe_at = Instant::now() + interval.mul_f64(0.8 + 0.4 * fastrand::f64());
                     let echo = self.echo_channel.clone().unwrap_or_default();
                     saying = Some(session.say(echo, vec![self.settings.own.clone()]));
                 }
-                () = sleep_until(last_echo + patience) => {
-                    return Err(PostgresError::deaf(patience));
+                () = sleep_until(ears.deaf_at) => {
+                    if !ears.has_second_chance() {
+                        return Err(PostgresError::deaf(ears.patience));
+                    }
                 }
             }
         }
@@ -233,6 +245,34 @@ impl Keeper {
             Ok(name) => Event::Heard(name),
             Err(error) => Event::BadPayload(error),
         }
+    }
+}
+
+/// When no echo means that we no longer hear.
+struct Ears {
+    patience: Duration,
+    deaf_at: Instant,
+    second_chance: bool,
+}
+
+impl Ears {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            deaf_at: Instant::now() + patience,
+            second_chance: true,
+        }
+    }
+
+    fn on_echo(&mut self) {
+        *self = Self::new(self.patience);
+    }
+
+    /// After a pause of the whole process the time is over before what waited in
+    /// the socket could be read: once, a moment is given for that.
+    fn has_second_chance(&mut self) -> bool {
+        self.deaf_at = Instant::now() + LEAST_PATIENCE / 4;
+        std::mem::take(&mut self.second_chance)
     }
 }
 

@@ -34,12 +34,12 @@ fn router(asker: Asker) -> Router {
 
 #[derive(Deserialize)]
 struct ReadyQuery {
-    /// `1`: not ready either while Postgres is down or deaf.
-    postgres: Option<u8>,
+    /// `1` or `true`: not ready either while Postgres is down or deaf.
+    postgres: Option<String>,
 }
 
 async fn readyz(State(asker): State<Asker>, Query(query): Query<ReadyQuery>) -> Response {
-    let postgres = query.postgres == Some(1);
+    let postgres = matches!(query.postgres.as_deref(), Some("1" | "true"));
     let ready = asker.ask(|answer| Question::Ready { postgres, answer });
     match ready.await.map(|readiness| readiness.0) {
         Some(Ok(())) => "ready\n".into_response(),

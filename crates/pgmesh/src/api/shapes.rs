@@ -26,7 +26,10 @@ pub(crate) struct Scopes {
 pub(crate) struct Postgres {
     /// `off`, `connecting`, `listening`, `deaf` or `down`.
     pub(crate) state: String,
+    /// `null` without Postgres, and where it would show the cookie.
     pub(crate) channel: Option<String>,
+    /// Whether no `--channel` was given: the channel is then made from the cookie.
+    pub(crate) channel_from_cookie: bool,
     pub(crate) last_echo_s: Option<f64>,
     pub(crate) error: Option<Error>,
 }

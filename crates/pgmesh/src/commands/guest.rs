@@ -64,7 +64,9 @@ impl Settings {
         let timeout = text("timeout").unwrap_or_default();
         let limit =
             parse_duration(timeout).map_err(|problem| unusable("--timeout", timeout, problem))?;
-        let (cookie, _) = read_cookie(text("cookie-file")).map_err(ConfigErrors::from)?;
+        let variable = std::env::var("PGMESH_COOKIE_FILE").ok();
+        let file = text("cookie-file").or(variable.as_deref());
+        let (cookie, _) = read_cookie(file).map_err(ConfigErrors::from)?;
         Ok(Self {
             peer,
             cookie,

@@ -36,14 +36,18 @@ fn describe(status: &Status) -> String {
         super::table::age(Some(status.uptime_s)),
     );
     let postgres = &status.postgres;
-    let channel = postgres.channel.as_deref().unwrap_or("-");
+    let channel = match (&postgres.channel, postgres.channel_from_cookie) {
+        (Some(channel), _) => format!("channel {channel}"),
+        (None, true) => "the channel made from the cookie".to_owned(),
+        (None, false) => "no channel".to_owned(),
+    };
     let echo = match postgres.last_echo_s {
         Some(echo) => format!("last echo {echo:.1} s ago"),
         None => "no echo yet".to_owned(),
     };
     let _ = match postgres.state.as_str() {
         "off" => writeln!(text, "postgres  off (no --database-url)"),
-        state => writeln!(text, "postgres  {state} on channel {channel}, {echo}"),
+        state => writeln!(text, "postgres  {state} on {channel}, {echo}"),
     };
     if let Some(error) = &postgres.error {
         let _ = writeln!(text, "          {}: {}", error.kind, error.message);

@@ -1,7 +1,12 @@
 //! One line per event, with the same field names everywhere.
 
+use std::time::Instant;
+
 use pgmesh_dist::FailureKind;
 use pgmesh_mesh::{Event, Failure, Retry};
+use pgmesh_name::{NameError, NodeName};
+
+use super::log_limit::{LogLimit, Write};
 
 /// The distribution layer's failure, as the mesh wants it.
 pub(super) fn failure(kind: FailureKind, error: &dyn std::error::Error) -> Failure {
@@ -17,39 +22,80 @@ pub(super) fn failure(kind: FailureKind, error: &dyn std::error::Error) -> Failu
     }
 }
 
-/// Writes an event to the log.
-pub(super) fn log(event: &Event) {
-    match event {
-        Event::Heard(node) => tracing::info!(%node, event = "heard", "heard {node}"),
-        Event::NodeUp { peer, restarted } => {
-            let node = &peer.name;
-            let again = if *restarted { ", restarted" } else { "" };
-            let hidden = if peer.hidden { " (hidden)" } else { "" };
-            tracing::info!(%node, event = "nodeup", "linked to {node}{hidden}{again}");
+/// Writes events to the log. What anybody can cause by putting names on the
+/// channel is written so often in a minute, and counted beyond.
+pub(super) struct EventLog {
+    names: LogLimit,
+    payloads: LogLimit,
+}
+
+impl EventLog {
+    pub(super) fn new() -> Self {
+        Self {
+            names: LogLimit::per_minute(60),
+            payloads: LogLimit::per_minute(1),
         }
-        Event::NodeDown { name, failure } => {
-            tracing::warn!(node = %name, event = "nodedown", kind = failure.kind, "{}", failure.message);
+    }
+
+    pub(super) fn log(&mut self, event: &Event) {
+        match event {
+            Event::Heard(node) => {
+                if let Some(Write { left_out }) = self.names.ask("heard", Instant::now()) {
+                    tracing::info!(%node, event = "heard", left_out, "heard {node}");
+                }
+            }
+            Event::NodeUp { peer, restarted } => {
+                let node = &peer.name;
+                let again = if *restarted { ", restarted" } else { "" };
+                let hidden = if peer.hidden { " (hidden)" } else { "" };
+                tracing::info!(%node, event = "nodeup", "linked to {node}{hidden}{again}");
+            }
+            Event::NodeDown {
+                name,
+                hidden,
+                failure,
+            } => log_node_down(name, *hidden, failure),
+            Event::DialFailed {
+                name,
+                attempts,
+                failure,
+            } => self.log_dial_failed(name, *attempts, failure),
+            Event::Forgotten(node) => {
+                tracing::info!(%node, event = "forgotten", "forgot {node}: silent and without a link");
+            }
+            Event::Ignored(node, reason) => {
+                tracing::debug!(%node, event = "ignored", kind = reason.kind(), "left {node} alone");
+            }
         }
-        Event::DialFailed {
-            name,
-            attempts,
-            failure,
-        } => log_dial_failed(name, *attempts, failure),
-        Event::Forgotten(node) => {
-            tracing::info!(%node, event = "forgotten", "forgot {node}: silent and without a link");
+    }
+
+    pub(super) fn bad_payload(&mut self, error: &NameError) {
+        let kind = error.kind();
+        if let Some(Write { left_out }) = self.payloads.ask(kind, Instant::now()) {
+            tracing::warn!(kind, left_out, "payload is no name: {error}");
         }
-        Event::Ignored(node, reason) => {
-            tracing::debug!(%node, event = "ignored", kind = reason.kind(), "left {node} alone");
+    }
+
+    /// The first failure in a row is news, and every power of two after it.
+    fn log_dial_failed(&mut self, node: &NodeName, attempts: u32, failure: &Failure) {
+        let (kind, message) = (failure.kind, &failure.message);
+        let news = attempts.is_power_of_two();
+        let write = news.then(|| self.names.ask(kind, Instant::now())).flatten();
+        match write {
+            Some(Write { left_out }) => {
+                tracing::warn!(%node, event = "refused", kind, attempts, left_out, "{message}");
+            }
+            None => tracing::debug!(%node, event = "refused", kind, attempts, "{message}"),
         }
     }
 }
 
-/// The first failure in a row is news, and every power of two after it.
-fn log_dial_failed(node: &pgmesh_name::NodeName, attempts: u32, failure: &Failure) {
+/// Tools come and go; that a node went is news.
+fn log_node_down(node: &NodeName, hidden: bool, failure: &Failure) {
     let (kind, message) = (failure.kind, &failure.message);
-    if attempts.is_power_of_two() {
-        tracing::warn!(%node, event = "refused", kind, attempts, "{message}");
+    if hidden {
+        tracing::info!(%node, event = "nodedown", kind, "{message}");
     } else {
-        tracing::debug!(%node, event = "refused", kind, attempts, "{message}");
+        tracing::warn!(%node, event = "nodedown", kind, "{message}");
     }
 }

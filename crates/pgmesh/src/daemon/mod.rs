@@ -3,6 +3,7 @@
 mod effects;
 mod epmd;
 mod event_log;
+mod log_limit;
 mod run_loop;
 mod view;
 
@@ -14,7 +15,7 @@ use pgmesh_discovery as discovery;
 use pgmesh_dist::{Node, NodeConfig};
 use pgmesh_mesh::{AnnounceScope, Config, Mesh};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::socket::ControlSocket;
 use crate::api::{Asker, http};
@@ -48,12 +49,20 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
         settings = settings.summary,
         "starting"
     );
+    // Before anything that takes time: a stop must never be missed.
+    let mut stop = Stop::new()?;
     let (_socket, control) = ControlSocket::bind(&settings.socket)?;
     let http_listener = listen_http(&settings).await?;
     if settings.epmd == crate::settings::EpmdMode::Auto {
         epmd::ensure(settings.epmd_port).await;
     }
-    let (node, node_events) = Node::start(node_config(&settings)).await?;
+    let (node, node_events) = tokio::select! {
+        started = Node::start(node_config(&settings)) => started?,
+        signal = stop.requested() => {
+            tracing::info!(signal, "stopped while starting");
+            return Ok(());
+        }
+    };
     let (announcer, names) = match discovery_settings(&settings) {
         Some(settings) => {
             let (announcer, names) = discovery::spawn(settings);
@@ -70,14 +79,36 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
         node_events,
         names,
         questions,
-        terminate: signal(SignalKind::terminate()).context("cannot hear SIGTERM")?,
-        interrupt: signal(SignalKind::interrupt()).context("cannot hear SIGINT")?,
+        stop,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
     Daemon::new(settings, mesh, node, announcer)
         .run(sources)
         .await;
     Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot hear SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot hear SIGINT")?,
+        })
+    }
+
+    /// Waits for either, and names it. Cancel safe.
+    async fn requested(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 async fn listen_http(settings: &RunSettings) -> anyhow::Result<Option<TcpListener>> {

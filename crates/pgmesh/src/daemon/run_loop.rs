@@ -8,12 +8,12 @@ use pgmesh_discovery::Announcer;
 use pgmesh_dist::{ConnectError, LinkId, Node, NodeEvent, NodeEvents};
 use pgmesh_mesh::{DialId, Input, Mesh, Peer, Time};
 use pgmesh_name::NodeName;
-use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 
-use super::event_log;
+use super::Stop;
+use super::event_log::{self, EventLog};
 use super::view::View;
 use crate::api::{Question, Questions};
 use crate::settings::RunSettings;
@@ -23,8 +23,7 @@ pub(super) struct Sources {
     pub(super) node_events: NodeEvents,
     pub(super) names: Option<discovery::Events>,
     pub(super) questions: Questions,
-    pub(super) terminate: Signal,
-    pub(super) interrupt: Signal,
+    pub(super) stop: Stop,
 }
 
 /// What an effect reports when it is done.
@@ -50,6 +49,7 @@ pub(super) struct Daemon {
     pub(super) dials: HashMap<DialId, AbortHandle>,
     pub(super) outcomes: mpsc::UnboundedSender<Outcome>,
     pub(super) view: View,
+    log: EventLog,
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
 }
@@ -79,6 +79,7 @@ impl Daemon {
             announcer,
             dials: HashMap::new(),
             outcomes,
+            log: EventLog::new(),
             finished,
             started_at: Instant::now(),
         }
@@ -112,8 +113,7 @@ impl Daemon {
         let timeout = self.mesh.poll_timeout();
         let timeout_at = timeout.map(|at| self.started_at + at.since_start());
         tokio::select! {
-            _ = sources.terminate.recv() => Wake::Stop("SIGTERM"),
-            _ = sources.interrupt.recv() => Wake::Stop("SIGINT"),
+            signal = sources.stop.requested() => Wake::Stop(signal),
             Some(event) = sources.node_events.recv() => Wake::Node(event),
             Some(outcome) = self.finished.recv() => Wake::Outcome(outcome),
             Some(event) = next(&mut sources.names) => Wake::Name(event),
@@ -128,7 +128,7 @@ impl Daemon {
 
     fn drain(&mut self) {
         while let Some(event) = self.mesh.poll_event() {
-            event_log::log(&event);
+            self.log.log(&event);
         }
         while let Some(action) = self.mesh.poll_action() {
             self.take(action);
@@ -182,7 +182,7 @@ impl Daemon {
                 self.mesh.handle(now, Input::EchoHeard);
             }
             discovery::Event::Heard(name) => self.mesh.handle(now, Input::HeardName(name)),
-            discovery::Event::BadPayload(error) => self.view.bad_payload(&error),
+            discovery::Event::BadPayload(error) => self.log.bad_payload(&error),
         }
     }
 

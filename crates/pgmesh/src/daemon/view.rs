@@ -1,16 +1,15 @@
 //! What the daemon shows of itself: status, members, readiness.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use pgmesh_discovery::{PostgresError, PostgresErrorKind};
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
 use pgmesh_mesh::{Mesh, State, Time};
-use pgmesh_name::{NameError, NodeName};
+use pgmesh_name::NodeName;
 
 use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
 use crate::api::{Question, Readiness};
-use crate::settings::RunSettings;
+use crate::settings::{Database, RunSettings};
 
 /// What the mesh does not know: the edges' own state.
 pub(super) struct View {
@@ -20,7 +19,6 @@ pub(super) struct View {
     epmd_registered: bool,
     links: HashMap<NodeName, LinkView>,
     reached: Reached,
-    bad_payloads: HashMap<&'static str, BadPayloads>,
 }
 
 struct PostgresView {
@@ -42,12 +40,6 @@ struct Reached {
     cluster: bool,
 }
 
-/// Payloads that are no names, of one kind.
-struct BadPayloads {
-    unreported: u64,
-    logged_at: Instant,
-}
-
 impl View {
     pub(super) fn new(settings: RunSettings, creation: u32) -> Self {
         let state = match settings.database {
@@ -61,7 +53,6 @@ impl View {
             epmd_registered: false,
             links: HashMap::new(),
             reached: Reached::default(),
-            bad_payloads: HashMap::new(),
         }
     }
 
@@ -111,10 +102,10 @@ impl View {
         );
     }
 
+    /// The session listens; only an echo proves that it hears. Until then the last
+    /// error stands.
     pub(super) fn postgres_up(&mut self) {
-        self.postgres.state = "listening";
-        self.postgres.error = None;
-        tracing::info!(event = "postgres", "postgres: listening");
+        self.postgres.state = "connecting";
     }
 
     /// Repeated failures of one kind are one line.
@@ -136,31 +127,11 @@ impl View {
 
     pub(super) fn echo_heard(&mut self) {
         self.reached.echo = true;
-    }
-
-    /// Counted always, logged once per kind and minute: anybody can send these.
-    pub(super) fn bad_payload(&mut self, error: &NameError) {
-        let kind = error.kind();
-        let now = Instant::now();
-        let of_kind = self.bad_payloads.get_mut(kind);
-        match of_kind {
-            Some(seen) if now.duration_since(seen.logged_at).as_secs() < 60 => {
-                seen.unreported += 1;
-                return;
-            }
-            Some(seen) => {
-                tracing::warn!(kind, more = seen.unreported, "payload is no name: {error}");
-            }
-            None => tracing::warn!(kind, "payload is no name: {error}"),
+        if self.postgres.state != "listening" {
+            tracing::info!(event = "postgres", "postgres: listening");
         }
-        let (unreported, logged_at) = (0, now);
-        self.bad_payloads.insert(
-            kind,
-            BadPayloads {
-                unreported,
-                logged_at,
-            },
-        );
+        self.postgres.state = "listening";
+        self.postgres.error = None;
     }
 
     pub(super) fn note_cluster(&mut self, mesh: &Mesh) {
@@ -199,7 +170,8 @@ impl View {
             },
             postgres: Postgres {
                 state: self.postgres.state.to_owned(),
-                channel: database.map(|database| database.channel.to_string()),
+                channel: database.and_then(Database::shown_channel),
+                channel_from_cookie: database.is_some_and(|d| d.channel_from_cookie),
                 last_echo_s: mesh.last_echo_at().map(|at| seconds(now, at)),
                 error: self.postgres.error.clone(),
             },
@@ -246,6 +218,5 @@ impl View {
 
 /// How long ago, in seconds to the millisecond.
 fn seconds(now: Time, at: Time) -> f64 {
-    let millis = now.since(at).as_millis();
-    f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1000.0
+    (now.since(at).as_secs_f64() * 1000.0).round() / 1000.0
 }

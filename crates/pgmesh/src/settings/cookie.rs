@@ -16,7 +16,7 @@ const MAX_CHARS: usize = 255;
 pub(crate) fn read_cookie(file: Option<&str>) -> Result<(Cookie, Option<String>), ConfigError> {
     // The file wins where it was asked for: a flag is nearer than a variable.
     match (file, std::env::var("PGMESH_COOKIE")) {
-        (None, Ok(text)) => Ok((check("PGMESH_COOKIE", &text)?, None)),
+        (None, Ok(text)) => Ok((check("PGMESH_COOKIE", first_line(&text))?, None)),
         (Some(file), _) => read_file(Path::new(file)),
         (None, Err(_)) => read_file(&default_file()?),
     }

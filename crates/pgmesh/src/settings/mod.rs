@@ -13,7 +13,7 @@ mod table;
 pub(crate) use cookie::read_cookie;
 pub(crate) use duration::parse_duration;
 pub(crate) use error::{ConfigError, ConfigErrors};
-pub(crate) use run::{EpmdMode, LogFormat, RunSettings, default_socket, short_host};
+pub(crate) use run::{Database, EpmdMode, LogFormat, RunSettings, default_socket, short_host};
 pub(crate) use table::{Setting, TABLE};
 
 /// EPMD's port, as `erl` finds it.

@@ -16,6 +16,12 @@ use super::raw::RawSettings;
 use super::table::TABLE;
 use super::{ConfigError, ConfigErrors, epmd_port, read_cookie};
 
+/// Ordinary messages of a BEAM fit into this.
+const LEAST_FRAME: usize = 64 * 1024;
+/// The default expiry, in announce intervals.
+const EXPIRY_INTERVALS: u32 = 12;
+const LEAST_EXPIRY_INTERVALS: u32 = 3;
+
 /// Everything that `pgmesh run` needs to know.
 #[derive(Debug)]
 pub(crate) struct RunSettings {
@@ -50,6 +56,15 @@ pub(crate) struct RunSettings {
 pub(crate) struct Database {
     pub(crate) config: tokio_postgres::Config,
     pub(crate) channel: Channel,
+    /// The channel then is as secret as the cookie.
+    pub(crate) channel_from_cookie: bool,
+}
+
+impl Database {
+    /// The channel, where it may be shown.
+    pub(crate) fn shown_channel(&self) -> Option<String> {
+        (!self.channel_from_cookie).then(|| self.channel.to_string())
+    }
 }
 
 /// Whether an EPMD may be started.
@@ -99,7 +114,7 @@ impl Reader<'_> {
         let cookie = self.cookie();
         let database = self.database(cookie.as_ref().map(|(cookie, _)| cookie));
         let announce_interval = self.duration("announce-interval", Duration::from_millis(100));
-        let expiry = self.duration("expiry", Duration::from_secs(1));
+        let expiry = self.expiry(announce_interval);
         let join = self.word(
             "join",
             &[("local", JoinScope::Local), ("all", JoinScope::All)],
@@ -116,7 +131,7 @@ impl Reader<'_> {
         let epmd_port = self.keep(epmd_port());
         let net_ticktime = self.duration("net-ticktime", Duration::from_secs(1));
         let setup_timeout = self.duration("setup-timeout", Duration::from_millis(100));
-        let max_frame = self.read("max-frame", parse_size).flatten();
+        let max_frame = self.max_frame();
         let http = self.parsed("http", "write an address and a port, like 127.0.0.1:4380");
         let min_cluster = self.parsed("min-cluster", "write a number");
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -178,16 +193,16 @@ impl Reader<'_> {
                            only nodes that dial us are linked";
             return Some((None, Some(warning.to_owned())));
         };
-        let config = tokio_postgres::Config::from_str(&url.text).map_err(|error| {
-            let problem = format!("is not understood: {}", cause(&error));
-            let remedy = "write postgres://user@host:5432/database";
-            ConfigError::without_value("--database-url", &problem, remedy)
-        });
-        let config = self.keep(config);
+        let config = self.keep(parse_url(&url.text));
         let channel = self.channel(cookie?);
         let (channel, warning) = channel?;
         let config = config?;
-        Some((Some(Database { config, channel }), warning))
+        let database = Database {
+            config,
+            channel,
+            channel_from_cookie: self.raw.get("channel").is_none(),
+        };
+        Some((Some(database), warning))
     }
 
     fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<String>)> {
@@ -247,6 +262,27 @@ impl Reader<'_> {
         }
     }
 
+    fn max_frame(&mut self) -> Option<usize> {
+        self.read("max-frame", |text| {
+            let size = parse_size(text)?;
+            if size < LEAST_FRAME {
+                return Err("give at least 64KiB".to_owned());
+            }
+            Ok(size)
+        })
+        .flatten()
+    }
+
+    /// Unless given, it scales with the announcements; fewer than a handful of
+    /// lost ones must not forget a node.
+    fn expiry(&mut self, announce_interval: Option<Duration>) -> Option<Duration> {
+        if self.raw.get("expiry").is_none() {
+            return announce_interval.map(|interval| interval * EXPIRY_INTERVALS);
+        }
+        let least = announce_interval.unwrap_or_default() * LEAST_EXPIRY_INTERVALS;
+        self.duration("expiry", least.max(Duration::from_secs(1)))
+    }
+
     fn duration(&mut self, setting: &str, least: Duration) -> Option<Duration> {
         self.read(setting, |text| {
             let duration = parse_duration(text)?;
@@ -298,6 +334,20 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Never shows the text: it may hold a password.
+fn parse_url(text: &str) -> Result<tokio_postgres::Config, ConfigError> {
+    let wrong = |problem: &str| {
+        let remedy = "write postgres://user@host:5432/database";
+        ConfigError::without_value("--database-url", problem, remedy)
+    };
+    let parsed = tokio_postgres::Config::from_str(text);
+    let config = parsed.map_err(|error| wrong(&format!("is not understood: {}", cause(&error))))?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err(wrong("names no host"));
+    }
+    Ok(config)
 }
 
 /// The innermost cause; the outer text repeats nothing that was given.

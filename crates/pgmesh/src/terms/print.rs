@@ -33,7 +33,8 @@ impl Display for Printed<'_> {
                 join(f, entries)?;
                 f.write_str("}")
             }
-            other => write!(f, "{other}"),
+            // Pids, references, funs: eetf's text, which escapes nothing.
+            other => f.write_str(&without_controls(&other.to_string())),
         }
     }
 }
@@ -129,6 +130,11 @@ fn is_printable(c: char) -> bool {
     !c.is_control() || matches!(c, '\n' | '\r' | '\t')
 }
 
+fn without_controls(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { '?' } else { c };
+    text.chars().map(shown).collect()
+}
+
 fn escaped(text: &str, quote: char) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -156,6 +162,8 @@ mod tests {
         assert_eq!(shown(b"a\"\n"), "<<\"a\\\"\\n\">>");
         let atom = Term::from(Atom::from("a\x1b"));
         assert_eq!(Printed(&atom).to_string(), "'a\\x{1b}'");
+        let pid = Term::from(eetf::Pid::new("a\x1b@h", 1, 2, 3));
+        assert!(!Printed(&pid).to_string().contains('\x1b'));
     }
 
     #[test]
