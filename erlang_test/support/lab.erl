@@ -15,7 +15,7 @@
 -export_type([lab/0]).
 
 -type lab() :: #{supervisor := pid(), directory := string(), logs := string(),
-	epmd_port := inet:port_number(), postgres := scratch_postgres:postgres(),
+	epmd := scratch_epmd:epmd(), epmd_port := inet:port_number(), postgres := scratch_postgres:postgres(),
 	channel := string(), cookie := string(), cookie_file := string()}.
 
 -define(CHANNEL, "cluster").
@@ -30,7 +30,8 @@ open(Config) ->
 		logs => proplists:get_value(priv_dir, Config),
 		channel => ?CHANNEL, cookie => ?COOKIE,
 		cookie_file => write_cookie(Directory)},
-	WithEpmd = Bare#{epmd_port => scratch_epmd:start(Bare)},
+	Epmd = scratch_epmd:start(Bare),
+	WithEpmd = Bare#{epmd => Epmd, epmd_port => scratch_epmd:port(Epmd)},
 	Lab = WithEpmd#{postgres => scratch_postgres:start(WithEpmd)},
 	[{lab, Lab} | Config].
 

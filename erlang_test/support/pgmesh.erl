@@ -5,7 +5,7 @@
 -module(pgmesh).
 
 -export([start/1, start/2, launch/2, restart/2]).
--export([node_name/1, log/1]).
+-export([node_name/1, log/1, memory/1]).
 -export([signal/2, await_exit/2, kill/1]).
 -export([status/2, postgres_state/2, members/2, member/3, member_state/3, all_up/3]).
 -export([command/2, command/3]).
@@ -73,6 +73,17 @@ node_name(#{name := Name}) ->
 log(#{log := Log}) ->
 	{ok, Content} = file:read_file(Log),
 	Content.
+
+%% What of the daemon lies in memory, now and at its worst, in megabytes.
+-spec memory(daemon()) -> #{now := float(), peak := float()}.
+memory(#{process := Process}) ->
+	File = io_lib:format("/proc/~b/status", [os_process:os_pid(Process)]),
+	{ok, Status} = file:read_file(File),
+	#{now => megabytes("VmRSS", Status), peak => megabytes("VmHWM", Status)}.
+
+megabytes(Field, Status) ->
+	{match, [Kilobytes]} = re:run(Status, Field ++ ":\\s*([0-9]+) kB", [{capture, all_but_first, binary}]),
+	binary_to_integer(Kilobytes) * 1024 / 1000000.
 
 -spec signal(daemon(), atom()) -> ok.
 signal(#{process := Process}, Signal) ->

@@ -192,7 +192,7 @@ impl fmt::Display for Remedy {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot dial {peer}: {detail}{}", Remedy(*.kind))]
 pub struct ConnectError {
-    peer: String,
+    peer: NodeName,
     kind: FailureKind,
     detail: String,
 }
@@ -200,7 +200,7 @@ pub struct ConnectError {
 impl ConnectError {
     pub(crate) fn new(peer: &NodeName, failure: Failure) -> Self {
         Self {
-            peer: peer.to_string(),
+            peer: peer.clone(),
             kind: failure.kind,
             detail: failure.detail,
         }
