@@ -147,7 +147,8 @@ fn classify_state(state: &SqlState) -> PostgresErrorKind {
         "3D000" => PostgresErrorKind::UnknownDatabase,
         "25006" => PostgresErrorKind::Standby,
         "53300" => PostgresErrorKind::TooManyConnections,
-        "57P01" | "57P02" | "57P03" => PostgresErrorKind::NotReady,
+        "57P01" | "57P02" => PostgresErrorKind::Closed,
+        "57P03" => PostgresErrorKind::NotReady,
         _ => PostgresErrorKind::Other,
     }
 }

@@ -251,12 +251,12 @@ impl LinkError {
 #[non_exhaustive]
 pub enum StartError {
     /// The listening address is not to be had.
-    #[error("cannot listen on {address}: {source} (choose another --listen)")]
+    #[error("cannot listen on {address}: {cause} (choose another --listen)")]
     Listen {
         /// The address asked for.
         address: std::net::SocketAddr,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Somebody else holds our name at EPMD.
     #[error(
@@ -294,12 +294,20 @@ pub enum CallError {
     #[error("cannot call {0}: no answer in time (the call may still run there)")]
     Timeout(NodeName),
     /// The answer has terms that we do not read.
-    #[error("cannot call {peer}: its answer is unreadable: {source}")]
+    #[error("cannot call {peer}: its answer is unreadable: {cause}")]
     Unreadable {
         /// Who answered.
         peer: NodeName,
         /// What is wrong with it.
-        source: crate::terms::TermError,
+        cause: crate::terms::TermError,
+    },
+    /// The answer is larger than the call allows.
+    #[error("cannot call {peer}: its answer has {bytes} bytes, more than allowed")]
+    AnswerTooLarge {
+        /// Who answered.
+        peer: NodeName,
+        /// How large it is.
+        bytes: usize,
     },
     /// An argument does not fit into the term format.
     #[error("cannot call {0}: an argument does not fit into the external term format")]
@@ -314,6 +322,7 @@ impl CallError {
             Self::LinkLost(_) => "link_lost",
             Self::Timeout(_) => "timeout",
             Self::Unreadable { .. } => "unreadable",
+            Self::AnswerTooLarge { .. } => "answer_too_large",
             Self::Unencodable(_) => "unencodable",
         }
     }

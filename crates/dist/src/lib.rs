@@ -25,4 +25,6 @@ pub mod terms;
 pub use cookie::Cookie;
 pub use error::{CallError, ConnectError, FailureKind, LinkError, StartError, Step};
 pub use link::LinkId;
-pub use node::{Counters, Direction, Node, NodeConfig, NodeEvent, NodeEvents, PeerInfo};
+pub use node::{
+    CallLimits, Counters, Direction, Node, NodeConfig, NodeEvent, NodeEvents, PeerInfo,
+};

@@ -81,7 +81,9 @@ impl Stage {
     async fn next_link_event(&mut self) -> NodeEvent {
         loop {
             match self.events.recv().await.unwrap() {
-                NodeEvent::Registered | NodeEvent::Unregistered => {}
+                NodeEvent::Registered
+                | NodeEvent::Unregistered
+                | NodeEvent::CookieRejected { .. } => {}
                 event => return event,
             }
         }

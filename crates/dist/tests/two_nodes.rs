@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use pgmesh_dist::{Cookie, LinkId, Node, NodeConfig, NodeEvent, NodeEvents, StartError};
+use pgmesh_dist::{
+    CallLimits, Cookie, LinkId, Node, NodeConfig, NodeEvent, NodeEvents, StartError,
+};
 use pgmesh_name::NodeName;
 use pgmesh_testkit::ScratchEpmd;
 
@@ -28,7 +30,7 @@ async fn link_up(events: &mut NodeEvents) -> LinkId {
         match next_event(events).await {
             NodeEvent::LinkUp { link, .. } => return link,
             NodeEvent::LinkDown { error, .. } => panic!("{error}"),
-            NodeEvent::Registered | NodeEvent::Unregistered => {}
+            NodeEvent::Registered | NodeEvent::Unregistered | NodeEvent::CookieRejected { .. } => {}
         }
     }
 }
@@ -72,7 +74,10 @@ async fn call_to_a_node_without_rex_times_out_and_a_lost_link_ends_it() {
             "erlang",
             "node",
             vec![],
-            Duration::from_millis(limit),
+            CallLimits {
+                time: Duration::from_millis(limit),
+                answer_bytes: 1024,
+            },
         )
     };
     assert_eq!(call(50).await.unwrap_err().kind(), "not_linked");

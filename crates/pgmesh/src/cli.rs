@@ -68,8 +68,8 @@ fn rpc() -> Command {
     Command::new("rpc")
         .about("Call a function on a node, without a daemon, and print its result")
         .args(node_flags())
-        .arg(Arg::new("module").value_name("MODULE").required(true))
-        .arg(Arg::new("function").value_name("FUNCTION").required(true))
+        .arg(required("module", "MODULE", "Module, as Erlang writes it"))
+        .arg(required("function", "FUNCTION", "Function of that module"))
         .arg(
             Arg::new("args")
                 .value_name("ARGS")
@@ -134,7 +134,7 @@ fn daemon_flags() -> [Arg; 3] {
 /// How a command reaches a node by itself.
 fn node_flags() -> [Arg; 3] {
     [
-        Arg::new("node").value_name("NODE").required(true),
+        required("node", "NODE", "Name of the node, alive@host"),
         flag("cookie-file", "PATH").help(
             "File with the cookie, unless PGMESH_COOKIE holds it [default: ~/.erlang.cookie]",
         ),
@@ -142,6 +142,13 @@ fn node_flags() -> [Arg; 3] {
             .default_value("5s")
             .help("How long each step may take"),
     ]
+}
+
+fn required(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .value_name(value_name)
+        .help(help)
+        .required(true)
 }
 
 fn flag(name: &'static str, value_name: &'static str) -> Arg {

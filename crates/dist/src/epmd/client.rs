@@ -19,12 +19,12 @@ const MAX_NAMES_BYTES: u64 = 4 * 1024 * 1024;
 #[non_exhaustive]
 pub enum EpmdError {
     /// The connection failed or ended early.
-    #[error("epmd at {address} is not to be reached: {source} (is epmd running there?)")]
+    #[error("epmd at {address} is not to be reached: {cause} (is epmd running there?)")]
     Io {
         /// Where.
         address: SocketAddr,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It did not answer in time.
     #[error("epmd at {0} did not answer in time")]
@@ -153,7 +153,7 @@ async fn within<T>(
 ) -> Result<T, EpmdError> {
     match tokio::time::timeout(limit, exchange).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(Exchange::Io(source))) => Err(EpmdError::Io { address, source }),
+        Ok(Err(Exchange::Io(cause))) => Err(EpmdError::Io { address, cause }),
         Ok(Err(Exchange::BadReply)) => Err(EpmdError::BadReply(address)),
         Ok(Err(Exchange::NameTaken)) => Err(EpmdError::NameTaken(address)),
         Err(_) => Err(EpmdError::Timeout(address)),

@@ -114,13 +114,15 @@ impl Acceptor {
         };
         match status {
             Status::Ok | Status::OkSimultaneous => {
-                frames.push(self.challenge_frame());
+                frames.push(self.challenge_frame(OFFERED));
                 self.state = State::AwaitReply(claim);
             }
             Status::Named { name, creation } => {
                 claim.peer = Some(name.clone());
                 claim.creation = Some(*creation);
-                frames.push(self.challenge_frame());
+                // A BEAM takes its new name only from who says this flag back.
+                let flags = OFFERED | DistributionFlags::NAME_ME;
+                frames.push(self.challenge_frame(flags));
                 self.state = State::AwaitReply(claim);
             }
             Status::Alive => self.state = State::AwaitAliveAnswer(claim),
@@ -136,7 +138,7 @@ impl Acceptor {
                     return Ok(Next::GivenUp);
                 }
                 self.state = State::AwaitReply(claim);
-                Ok(Next::Send(vec![self.challenge_frame()]))
+                Ok(Next::Send(vec![self.challenge_frame(OFFERED)]))
             }
             State::AwaitReply(claim) if claim.creation.is_none() => {
                 let completed = claim.complete(Complement::decode(frame)?);
@@ -164,13 +166,13 @@ impl Acceptor {
         Ok(Next::Done(ack, proven))
     }
 
-    fn challenge_frame(&self) -> Vec<u8> {
+    fn challenge_frame(&self, flags: DistributionFlags) -> Vec<u8> {
         let name = match &self.local.name {
             LocalName::Full(name) => name.to_string(),
             LocalName::Dynamic { host } => host.clone(),
         };
         Challenge {
-            flags: OFFERED,
+            flags,
             challenge: self.challenge,
             creation: self.local.creation,
             name,
@@ -276,10 +278,12 @@ mod tests {
         };
         assert_eq!(host, "10.0.0.7");
         let name: NodeName = "X1@10.0.0.7".parse().unwrap();
-        acceptor.on_decision(&Status::Named {
+        let frames = acceptor.on_decision(&Status::Named {
             name: name.clone(),
             creation: 8,
         });
+        let challenge = Challenge::decode(&frames[1]).unwrap();
+        assert!(challenge.flags.contains(DistributionFlags::NAME_ME));
         let Next::Done(_, proven) = acceptor.on_frame(&reply()).unwrap() else {
             panic!("not done");
         };

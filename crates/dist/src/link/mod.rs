@@ -40,6 +40,14 @@ pub(crate) struct LinkConfig {
     pub(crate) max_queued: usize,
 }
 
+/// What waits to be sent over all links of a node.
+pub(crate) type TotalQueued = Arc<AtomicUsize>;
+
+/// What a queued frame takes beside its bytes.
+const FRAME_OVERHEAD: usize = 128;
+/// A link with less than this waiting reads fast enough, whatever others do.
+const SMALL_QUEUE: usize = 256 * 1024;
+
 /// The sending end of a link. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LinkSender {
@@ -50,6 +58,7 @@ pub(crate) struct LinkSender {
 /// What reader, writer and senders have in common.
 struct Shared {
     queued: AtomicUsize,
+    total: TotalQueued,
     max_queued: usize,
     reads: AtomicU64,
     over: CancellationToken,
@@ -57,27 +66,40 @@ struct Shared {
 }
 
 impl LinkSender {
-    /// Queues whole frames. Never waits: a peer that reads too slowly loses its
-    /// link instead of our memory.
-    pub(crate) fn send(&self, frames: Bytes) {
-        let len = frames.len();
-        let queued = self.shared.queued.fetch_add(len, Ordering::Relaxed) + len;
-        if queued > self.shared.max_queued {
+    /// Queues a whole frame. Never waits: a peer that reads too slowly loses its
+    /// link instead of our memory. The bound holds for each link, and for all of
+    /// them together: then it meets those that have something waiting.
+    pub(crate) fn send(&self, frame: Bytes) {
+        let cost = cost(&frame);
+        let queued = self.shared.queued.fetch_add(cost, Ordering::Relaxed) + cost;
+        let total = self.shared.total.fetch_add(cost, Ordering::Relaxed) + cost;
+        let max = self.shared.max_queued;
+        if queued > max || (total > max && queued > SMALL_QUEUE) {
             let detail = format!("the peer leaves {queued} bytes unread");
             self.shared
                 .end(Failure::new(FailureKind::QueueFull, detail));
         }
         // A closed queue means that the link is over, and its end is told elsewhere.
-        let _ = self.queue.send(frames);
+        let _ = self.queue.send(frame);
     }
 
-    /// Ends the link; `handle` of [`run`] is told why.
+    /// Ends the link; [`LinkTasks::run`] returns why.
     pub(crate) fn close(&self, failure: Failure) {
         self.shared.end(failure);
     }
 }
 
+fn cost(frame: &Bytes) -> usize {
+    frame.len() + FRAME_OVERHEAD
+}
+
 impl Shared {
+    /// A frame has left the queue.
+    fn sent(&self, cost: usize) {
+        self.queued.fetch_sub(cost, Ordering::Relaxed);
+        self.total.fetch_sub(cost, Ordering::Relaxed);
+    }
+
     /// The first failure is the one that counts.
     fn end(&self, failure: Failure) {
         let _ = self.failure.set(failure);
@@ -85,11 +107,20 @@ impl Shared {
     }
 }
 
-/// Opens a link's queue; frames sent before [`run`] wait in it.
-pub(crate) fn open(config: &LinkConfig) -> (LinkSender, LinkTasks) {
+impl Drop for Shared {
+    /// What was never sent waits no longer.
+    fn drop(&mut self) {
+        let left = *self.queued.get_mut();
+        self.total.fetch_sub(left, Ordering::Relaxed);
+    }
+}
+
+/// Opens a link's queue; frames sent before [`LinkTasks::run`] wait in it.
+pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, LinkTasks) {
     let (queue, queued) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         queued: AtomicUsize::new(0),
+        total: Arc::clone(total),
         max_queued: config.max_queued,
         reads: AtomicU64::new(0),
         over: CancellationToken::new(),
@@ -107,7 +138,7 @@ pub(crate) fn open(config: &LinkConfig) -> (LinkSender, LinkTasks) {
     (sender, tasks)
 }
 
-/// What [`run`] needs of a link that was opened.
+/// A link that was opened, ready to run.
 pub(crate) struct LinkTasks {
     queued: mpsc::UnboundedReceiver<Bytes>,
     shared: Arc<Shared>,
@@ -163,7 +194,7 @@ mod tests {
             max_frame: 1024,
             max_queued: 1024,
         };
-        let (_sender, tasks) = open(&config);
+        let (_sender, tasks) = open(&config, &TotalQueued::default());
         let (ours, mut theirs) = duplex(1024);
         // Ticks without end: there is always something to read.
         let link = tokio::spawn(tasks.run(join(repeat(0), ours), BytesMut::new(), drop));
@@ -172,5 +203,33 @@ mod tests {
         let read = tokio::time::timeout(limit, theirs.read_exact(&mut ticks)).await;
         read.expect("no ticks in time").unwrap();
         link.abort();
+    }
+
+    /// A link whose peer reads nothing, and what its queue is told to hold.
+    fn stuck(total: &TotalQueued, frames: usize) -> (LinkSender, LinkTasks) {
+        let config = LinkConfig {
+            net_ticktime: Duration::from_secs(60),
+            max_frame: 1024,
+            max_queued: 4 * SMALL_QUEUE,
+        };
+        let (sender, tasks) = open(&config, total);
+        for _ in 0..frames {
+            sender.send(Bytes::from_static(&[0; 1024]));
+        }
+        (sender, tasks)
+    }
+
+    #[test]
+    fn all_queues_together_are_bounded_and_small_ones_spared() {
+        let total = TotalQueued::default();
+        let (small, _small_tasks) = stuck(&total, 1);
+        let links: Vec<_> = (0..10).map(|_| stuck(&total, 400)).collect();
+        let ended = |sender: &LinkSender| sender.shared.over.is_cancelled();
+        assert!(links.iter().any(|(sender, _)| ended(sender)));
+        small.send(Bytes::from_static(&[0; 1024]));
+        assert!(!ended(&small));
+        drop(links);
+        let left = total.load(Ordering::Relaxed);
+        assert_eq!(left, 2 * (1024 + FRAME_OVERHEAD), "only the small one's");
     }
 }

@@ -8,9 +8,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::Shared;
 use super::frames::TICK;
 use super::ticks::{INTENSITY, TickClock, TickDue};
+use super::{Shared, cost};
 use crate::error::{Failure, FailureKind};
 
 /// Frames joined into one write, up to about this many bytes.
@@ -33,10 +33,10 @@ pub(super) async fn write(
     loop {
         tokio::select! {
             written = stream.write_buf(&mut outgoing.current), if outgoing.has_more() => {
-                match written {
-                    Ok(len) => outgoing.written(len, shared),
-                    Err(error) => return Failure::io(&error),
+                if let Err(error) = written {
+                    return Failure::io(&error);
                 }
+                outgoing.written(shared);
                 writes += 1;
                 if !outgoing.has_more() && let Err(error) = stream.flush().await {
                     return Failure::io(&error);
@@ -53,7 +53,7 @@ pub(super) async fn write(
                 match clock.on_interval(shared.reads.load(Ordering::Relaxed), writes) {
                     TickDue::Nothing => {}
                     TickDue::Tick if outgoing.has_more() => {}
-                    TickDue::Tick => outgoing.tick(shared),
+                    TickDue::Tick => outgoing.current = TICK,
                     TickDue::PeerIsGone => {
                         let detail = format!("nothing was heard for {net_ticktime:?}");
                         return Failure::new(FailureKind::TickTimeout, detail);
@@ -68,6 +68,8 @@ pub(super) async fn write(
 #[derive(Default)]
 struct Outgoing {
     current: Bytes,
+    /// What `current` counted for in the queue.
+    current_cost: usize,
     waiting: Vec<Bytes>,
     /// How many of `waiting` have been moved to `current`.
     moved: usize,
@@ -78,16 +80,11 @@ impl Outgoing {
         self.current.has_remaining()
     }
 
-    fn written(&mut self, len: usize, shared: &Shared) {
-        shared.queued.fetch_sub(len, Ordering::Relaxed);
+    fn written(&mut self, shared: &Shared) {
         if !self.has_more() {
+            shared.sent(std::mem::take(&mut self.current_cost));
             self.join();
         }
-    }
-
-    fn tick(&mut self, shared: &Shared) {
-        shared.queued.fetch_add(TICK.len(), Ordering::Relaxed);
-        self.current = TICK;
     }
 
     /// Makes the next buffer: a large frame as it is, small ones joined.
@@ -102,6 +99,7 @@ impl Outgoing {
             len += frame.len();
             joined += 1;
         }
+        self.current_cost = rest[..joined].iter().map(cost).sum();
         self.current = match &rest[..joined] {
             [] => Bytes::new(),
             [one] => one.clone(),

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::unfinished::Unfinished;
-use super::{Direction, Inner};
+use super::{Direction, Inner, NodeEvent};
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{self, Acceptor, HandshakeStream, Offer, Status};
 
@@ -77,11 +77,11 @@ async fn accept_or_log(inner: Arc<Inner>, stream: TcpStream, address: SocketAddr
         return;
     };
     let kind = failure.kind.as_str();
+    tracing::debug!(%address, kind, "handshake failed: {}", failure.detail);
     // Somebody with another cookie is news; port scanners are not.
     if failure.kind == FailureKind::CookieRejectedByUs {
-        tracing::warn!(%address, kind, "refused a connection: {}", failure.detail);
-    } else {
-        tracing::debug!(%address, kind, "handshake failed: {}", failure.detail);
+        let detail = failure.detail;
+        inner.tell(NodeEvent::CookieRejected { address, detail });
     }
 }
 

@@ -29,7 +29,24 @@ pub(super) struct Calls(Mutex<HashMap<u64, Waiting>>);
 
 struct Waiting {
     link: LinkId,
-    answer: oneshot::Sender<Vec<u8>>,
+    max_bytes: usize,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What came back: an external term, or too much to take.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Term(Vec<u8>),
+    TooLarge(usize),
+}
+
+/// What a call may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLimits {
+    /// How long to wait for the answer.
+    pub time: Duration,
+    /// How many bytes the answer may have; each can become forty in memory.
+    pub answer_bytes: usize,
 }
 
 impl Calls {
@@ -37,15 +54,20 @@ impl Calls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, number: u64, link: LinkId) -> oneshot::Receiver<Vec<u8>> {
+    fn start(&self, number: u64, link: LinkId, max_bytes: usize) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
-        self.waiting().insert(number, Waiting { link, answer });
+        let waiting = Waiting {
+            link,
+            max_bytes,
+            answer,
+        };
+        self.waiting().insert(number, waiting);
         receiver
     }
 
-    /// Hands an external term to the call with this reference, if it came over the
-    /// link that the call went out on.
-    pub(super) fn answered(&self, link: LinkId, reference: &[u8], result: Vec<u8>) {
+    /// Hands a term to the call with this reference, if it came over the link that
+    /// the call went out on.
+    pub(super) fn answered(&self, link: LinkId, reference: &[u8], result: &[u8]) {
         let Some(number) = call_number(reference) else {
             return;
         };
@@ -53,8 +75,13 @@ impl Calls {
         if waiting.get(&number).is_some_and(|call| call.link == link)
             && let Some(call) = waiting.remove(&number)
         {
+            let answer = if result.len() <= call.max_bytes {
+                Answer::Term([&[terms::VERSION], result].concat())
+            } else {
+                Answer::TooLarge(result.len())
+            };
             // A caller that gave up meanwhile does not matter.
-            let _ = call.answer.send(result);
+            let _ = call.answer.send(answer);
         }
     }
 
@@ -89,7 +116,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When there is no link, it goes away, no answer comes within `limit`, or
+    /// When there is no link, it goes away, no answer comes within the limits, or
     /// the answer has terms that we do not read.
     ///
     /// Cancel safe, but the call may run there all the same.
@@ -99,7 +126,7 @@ impl Node {
         module: &str,
         function: &str,
         args: Vec<Term>,
-        limit: Duration,
+        limits: CallLimits,
     ) -> Result<Term, CallError> {
         let inner = &self.inner;
         let not_linked = || CallError::NotLinked(peer.clone());
@@ -108,16 +135,22 @@ impl Node {
         let frame = request(identity, number, module, function, args)
             .map_err(|_| CallError::Unencodable(peer.clone()))?;
         let answer = inner
-            .send_call(peer, number, frame)
+            .send_call(peer, number, frame, limits.answer_bytes)
             .ok_or_else(not_linked)?;
         let _guard = CallGuard {
             calls: &inner.calls,
             number,
         };
-        match tokio::time::timeout(limit, answer).await {
-            Ok(Ok(result)) => terms::decode(&result).map_err(|source| CallError::Unreadable {
+        match tokio::time::timeout(limits.time, answer).await {
+            Ok(Ok(Answer::Term(bytes))) => {
+                terms::decode(&bytes).map_err(|cause| CallError::Unreadable {
+                    peer: peer.clone(),
+                    cause,
+                })
+            }
+            Ok(Ok(Answer::TooLarge(bytes))) => Err(CallError::AnswerTooLarge {
                 peer: peer.clone(),
-                source,
+                bytes,
             }),
             Ok(Err(_)) => Err(CallError::LinkLost(peer.clone())),
             Err(_) => Err(CallError::Timeout(peer.clone())),
@@ -131,11 +164,12 @@ impl Inner {
         peer: &NodeName,
         number: u64,
         frame: Bytes,
-    ) -> Option<oneshot::Receiver<Vec<u8>>> {
+        max_bytes: usize,
+    ) -> Option<oneshot::Receiver<Answer>> {
         let links = self.links();
         let link = links.table.link(peer)?;
         let sender = links.senders.get(&link)?;
-        let answer = self.calls.start(number, link);
+        let answer = self.calls.start(number, link, max_bytes);
         sender.send(frame);
         Some(answer)
     }
@@ -228,19 +262,22 @@ mod tests {
     #[test]
     fn answer_reaches_its_caller_only() {
         let calls = Calls::default();
-        let mut answer = calls.start(7, LinkId(1));
+        let mut answer = calls.start(7, LinkId(1), 2);
         let reference = Reference {
             node: Atom::from("a@h"),
             id: reference_words(7),
             creation: 9,
         };
         let reference = terms::encode(Term::from(reference)).unwrap().split_off(1);
-        calls.answered(LinkId(1), b"no reference", vec![1]);
-        calls.answered(LinkId(2), &reference, vec![2]);
+        calls.answered(LinkId(1), b"no reference", &[97, 1]);
+        calls.answered(LinkId(2), &reference, &[97, 2]);
         assert!(answer.try_recv().is_err());
-        let mut other = calls.start(8, LinkId(1));
-        calls.answered(LinkId(1), &reference, vec![3]);
-        assert_eq!(answer.try_recv(), Ok(vec![3]));
+        calls.answered(LinkId(1), &reference, &[97, 3]);
+        assert_eq!(answer.try_recv(), Ok(Answer::Term(vec![131, 97, 3])));
+        let mut large = calls.start(7, LinkId(1), 2);
+        calls.answered(LinkId(1), &reference, &[104, 1, 106]);
+        assert_eq!(large.try_recv(), Ok(Answer::TooLarge(3)));
+        let mut other = calls.start(8, LinkId(1), 2);
         calls.link_lost(LinkId(2));
         assert_eq!(calls.waiting().len(), 1);
         calls.link_lost(LinkId(1));

@@ -9,10 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::calls::is_caller;
 use super::link_table::Attempt;
 use super::{Direction, Inner, Links, NodeEvent, PeerInfo};
+use crate::LinkError;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{HandshakeStream, Proven, is_hidden};
 use crate::link::{self, Answered, Control, LinkId, LinkSender};
-use crate::{LinkError, terms};
 
 impl Inner {
     /// Enters a proven connection as a link and carries it until it ends.
@@ -28,7 +28,7 @@ impl Inner {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let link = LinkId(self.next_id());
-        let (sender, tasks) = link::open(&self.config.link_config());
+        let (sender, tasks) = link::open(&self.config.link_config(), &self.queued);
         let peer = PeerInfo {
             name: proven.peer.clone(),
             creation: proven.creation,
@@ -109,8 +109,7 @@ impl Inner {
         match *control {
             Control::Send { to, message } if self.is_own_pid(to.bytes()) => {
                 if let Some([reference, result]) = message.tuple() {
-                    let result = [&[terms::VERSION], result.bytes()].concat();
-                    self.calls.answered(link, reference.bytes(), result);
+                    self.calls.answered(link, reference.bytes(), result.bytes());
                 }
             }
             // To nobody: a BEAM drops such messages in silence, too.

@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{Local, LocalName};
-use crate::link::{LinkConfig, LinkId, LinkSender};
+use crate::link::{LinkConfig, LinkId, LinkSender, TotalQueued};
 use crate::{Cookie, LinkError, StartError, epmd};
+pub use calls::CallLimits;
 use calls::Calls;
 use link_table::{Attempt, LinkTable};
 use resolver::Resolver;
@@ -127,6 +128,13 @@ pub enum NodeEvent {
         /// Why.
         error: LinkError,
     },
+    /// Somebody connected with another cookie.
+    CookieRejected {
+        /// From where.
+        address: SocketAddr,
+        /// What was refused, for a person.
+        detail: String,
+    },
     /// EPMD has our name.
     Registered,
     /// EPMD is gone, and our name with it; it is registered again as soon as
@@ -155,6 +163,7 @@ struct Inner {
     calls: Calls,
     counters: Counting,
     resolver: Resolver,
+    queued: TotalQueued,
     stopped: CancellationToken,
 }
 
@@ -200,7 +209,7 @@ impl Node {
     /// forgotten within milliseconds).
     pub async fn start(config: NodeConfig) -> Result<(Self, NodeEvents), StartError> {
         let address = config.listen;
-        let listen_error = |source| StartError::Listen { address, source };
+        let listen_error = |cause| StartError::Listen { address, cause };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         let port = listener.local_addr().map_err(listen_error)?.port();
         let first = registration::first(&config, port).await?;
@@ -234,6 +243,7 @@ impl Node {
             calls: Calls::default(),
             counters: Counting::default(),
             resolver: Resolver::default(),
+            queued: TotalQueued::default(),
             stopped: CancellationToken::new(),
         };
         let inner = Arc::new(inner);

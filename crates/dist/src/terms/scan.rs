@@ -3,8 +3,11 @@
 //! One pass over the bytes, no recursion, no allocation that the bytes did not
 //! pay for. Tags are those of erl_ext_dist.
 
-/// Levels of nesting; eetf recurses, and 1,500 levels overflow a 2 MB stack.
+/// Levels of nesting to decode; eetf recurses, and 1,500 levels overflow a 2 MB
+/// stack.
 const MAX_DEPTH: usize = 512;
+/// Levels of nesting to pass over: eight bytes of ours for each.
+const MAX_DEPTH_SKIPPED: usize = 1_000_000;
 /// Terms in one tree: each becomes some 40 bytes, whatever it took on the wire.
 const MAX_TERMS: usize = 4_000_000;
 /// Bytes of one integer: turning more into decimals takes seconds.
@@ -24,7 +27,7 @@ pub enum TermError {
     #[error("term does not begin with 131")]
     NoVersion,
     /// Too many levels.
-    #[error("term is nested more than {MAX_DEPTH} levels deep")]
+    #[error("term is nested too deep")]
     TooDeep,
     /// Too many elements.
     #[error("term has more than {MAX_TERMS} elements")]
@@ -77,6 +80,10 @@ pub(crate) fn term_len(bytes: &[u8], purpose: Purpose) -> Result<usize, TermErro
         at: 0,
         purpose,
     };
+    let max_depth = match purpose {
+        Purpose::Skip => MAX_DEPTH_SKIPPED,
+        Purpose::Decode => MAX_DEPTH,
+    };
     // How many terms are still to come at each open level.
     let mut open: Vec<usize> = Vec::new();
     let mut terms = 0;
@@ -91,7 +98,7 @@ pub(crate) fn term_len(bytes: &[u8], purpose: Purpose) -> Result<usize, TermErro
             if children > bytes.len() - scan.at {
                 return Err(TermError::Truncated);
             }
-            if open.len() == MAX_DEPTH {
+            if open.len() == max_depth {
                 return Err(TermError::TooDeep);
             }
             open.push(children);
@@ -295,6 +302,9 @@ mod tests {
         assert!(len(&nested(MAX_DEPTH)).is_ok());
         assert_eq!(len(&nested(MAX_DEPTH + 1)), Err(TermError::TooDeep));
         assert_eq!(len(&nested(3_000_000)), Err(TermError::TooDeep));
+        let skipped = |levels| term_len(&nested(levels), Purpose::Skip);
+        assert_eq!(skipped(100_000), Ok(200_001));
+        assert_eq!(skipped(3_000_000), Err(TermError::TooDeep));
     }
 
     #[test]

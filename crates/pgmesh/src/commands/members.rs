@@ -6,7 +6,7 @@ use clap::ArgMatches;
 
 use super::daemon_client::get_json;
 use super::{print, table};
-use crate::api::shapes::Member;
+use crate::api::shapes::{Error, Member};
 
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     let answer = get_json(flags, "/api/v1/members")?;
@@ -38,9 +38,16 @@ fn row(member: &Member) -> [String; 6] {
         or_dash(&member.otp),
         or_dash(&member.direction),
         table::age(member.last_heard_s),
-        error.map_or_else(
-            || "-".to_owned(),
-            |error| format!("{}: {}", error.kind, error.message),
-        ),
+        error.map_or_else(|| "-".to_owned(), |error| shortened(&member.node, error)),
     ]
+}
+
+/// The message without the name that stands in the same row.
+fn shortened(node: &str, error: &Error) -> String {
+    let message = error.message.as_str();
+    let prefixes = [format!("cannot dial {node}: "), format!("lost {node}: ")];
+    let short = prefixes
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix.as_str()));
+    format!("{}: {}", error.kind, short.unwrap_or(message))
 }

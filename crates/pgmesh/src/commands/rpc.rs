@@ -4,11 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::ArgMatches;
+use pgmesh_dist::CallLimits;
 use pgmesh_dist::terms::Term;
 
 use super::guest::Guest;
 use super::{UsageError, print};
 use crate::terms::{JsonStyle, Printed, parse_args, to_json};
+
+/// What a person can still read, and more.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     let text = |flag: &str| flags.get_one::<String>(flag).map_or("", String::as_str);
@@ -20,9 +24,11 @@ pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     })?;
     let result = super::block_on(async {
         let guest = Guest::link(flags).await?;
-        let call = guest
-            .node
-            .call(&guest.peer, module, function, args, guest.limit);
+        let limits = CallLimits {
+            time: guest.limit,
+            answer_bytes: MAX_ANSWER,
+        };
+        let call = guest.node.call(&guest.peer, module, function, args, limits);
         Ok(call.await?)
     })?;
     if let Some(reason) = badrpc(&result) {

@@ -47,10 +47,10 @@ fn describe(status: &Status) -> String {
     };
     let _ = match postgres.state.as_str() {
         "off" => writeln!(text, "postgres  off (no --database-url)"),
-        state => writeln!(text, "postgres  {state} on {channel}, {echo}"),
+        state => writeln!(text, "postgres  {state} ({channel}), {echo}"),
     };
     if let Some(error) = &postgres.error {
-        let _ = writeln!(text, "          {}: {}", error.kind, error.message);
+        let _ = writeln!(text, "          {} ({})", error.message, error.kind);
     }
     let registered = if status.epmd.registered { "" } else { "not " };
     let _ = writeln!(text, "epmd      {registered}registered");

@@ -3,15 +3,18 @@
 
 use std::time::Duration;
 
-use pgmesh_dist::LinkId;
 use pgmesh_dist::terms::Term;
+use pgmesh_dist::{CallLimits, LinkId};
 use pgmesh_mesh::Action;
 use pgmesh_name::NodeName;
 
 use super::run_loop::{Daemon, Outcome};
 
-/// For what a node may be asked in passing.
-const ASK_LIMIT: Duration = Duration::from_secs(5);
+/// For what a node is asked in passing: whatever it answers must cost nothing.
+const ASK_LIMITS: CallLimits = CallLimits {
+    time: Duration::from_secs(5),
+    answer_bytes: 256,
+};
 
 impl Daemon {
     pub(super) fn take(&mut self, action: Action) {
@@ -47,7 +50,7 @@ impl Daemon {
         tokio::spawn(async move {
             let item = Term::from(eetf::Atom::from("otp_release"));
             let answer = node
-                .call(&name, "erlang", "system_info", vec![item], ASK_LIMIT)
+                .call(&name, "erlang", "system_info", vec![item], ASK_LIMITS)
                 .await;
             // A release is a text like "27"; anything else stays unknown.
             if let Ok(Term::ByteList(text)) = answer

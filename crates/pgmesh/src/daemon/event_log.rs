@@ -1,5 +1,6 @@
 //! One line per event, with the same field names everywhere.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use pgmesh_dist::FailureKind;
@@ -27,6 +28,7 @@ pub(super) fn failure(kind: FailureKind, error: &dyn std::error::Error) -> Failu
 pub(super) struct EventLog {
     names: LogLimit,
     payloads: LogLimit,
+    strangers: LogLimit,
 }
 
 impl EventLog {
@@ -34,6 +36,7 @@ impl EventLog {
         Self {
             names: LogLimit::per_minute(60),
             payloads: LogLimit::per_minute(1),
+            strangers: LogLimit::per_minute(20),
         }
     }
 
@@ -73,6 +76,14 @@ impl EventLog {
         let kind = error.kind();
         if let Some(Write { left_out }) = self.payloads.ask(kind, Instant::now()) {
             tracing::warn!(kind, left_out, "payload is no name: {error}");
+        }
+    }
+
+    /// Somebody dialled us with another cookie.
+    pub(super) fn cookie_rejected(&mut self, address: SocketAddr, detail: &str) {
+        let kind = FailureKind::CookieRejectedByUs.as_str();
+        if let Some(Write { left_out }) = self.strangers.ask(kind, Instant::now()) {
+            tracing::warn!(%address, kind, left_out, "refused a connection: {detail}");
         }
     }
 

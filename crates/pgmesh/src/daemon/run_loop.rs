@@ -162,6 +162,9 @@ impl Daemon {
                 };
                 self.mesh.handle(now, input);
             }
+            NodeEvent::CookieRejected { address, detail } => {
+                self.log.cookie_rejected(address, &detail);
+            }
             NodeEvent::Registered => self.view.epmd_up(),
             NodeEvent::Unregistered => self.view.epmd_down(),
         }
