@@ -17,10 +17,10 @@ pub struct Channel {
 #[non_exhaustive]
 pub enum ChannelError {
     /// Nothing there.
-    #[error("channel is empty (give one with --channel)")]
+    #[error("channel is empty")]
     Empty,
     /// Postgres takes no NUL.
-    #[error("channel has a NUL (give another with --channel)")]
+    #[error("channel has a NUL")]
     Nul,
     /// What libcluster_postgres makes of this cookie is no UTF-8.
     #[error(

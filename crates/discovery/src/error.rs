@@ -8,6 +8,8 @@ use tokio_postgres::error::SqlState;
 /// The kind of trouble: a label from a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PostgresErrorKind {
+    /// The server's host has no address.
+    UnknownHost,
     /// The server is not to be reached.
     Unreachable,
     /// It did not answer in time.
@@ -36,6 +38,7 @@ impl PostgresErrorKind {
     /// The label.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::UnknownHost => "unknown_host",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
             Self::Authentication => "authentication",
@@ -52,6 +55,7 @@ impl PostgresErrorKind {
 
     fn remedy(self) -> &'static str {
         match self {
+            Self::UnknownHost => " (check the host in --database-url, and DNS here)",
             Self::Unreachable => " (is Postgres running there, and its port open to us?)",
             Self::Timeout => " (is the host right, and no firewall between?)",
             Self::Authentication => " (check user and password in --database-url)",
@@ -132,6 +136,8 @@ fn classify(error: &tokio_postgres::Error) -> PostgresErrorKind {
         match io.kind() {
             std::io::ErrorKind::UnexpectedEof => PostgresErrorKind::Closed,
             std::io::ErrorKind::TimedOut => PostgresErrorKind::Timeout,
+            // The kind that the system's resolver fails with has no name of its own.
+            _ if io.to_string().contains("lookup address") => PostgresErrorKind::UnknownHost,
             _ => PostgresErrorKind::Unreachable,
         }
     } else if error.to_string().contains("TLS") {

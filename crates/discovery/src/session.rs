@@ -18,6 +18,8 @@ use crate::{Channel, PostgresError};
 
 /// One deadline for connect, TLS and LISTEN together: each of them can hang.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Characters of a payload that is no name: enough to find who says it.
+const SHOWN: usize = 60;
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// What waits between the tasks; beyond it Postgres keeps what it has to say.
 const QUEUE: usize = 256;
@@ -59,7 +61,12 @@ pub enum Event {
     /// A name was said.
     Heard(NodeName),
     /// Something else was said.
-    BadPayload(NameError),
+    BadPayload {
+        /// How it begins.
+        start: String,
+        /// Why it is no name.
+        error: NameError,
+    },
 }
 
 /// The events of a session, in order. Postgres waits while it is full.
@@ -243,7 +250,10 @@ impl Keeper {
         match notification.payload().parse::<NodeName>() {
             Ok(name) if name == self.settings.own => Event::Echo,
             Ok(name) => Event::Heard(name),
-            Err(error) => Event::BadPayload(error),
+            Err(error) => Event::BadPayload {
+                start: notification.payload().chars().take(SHOWN).collect(),
+                error,
+            },
         }
     }
 }

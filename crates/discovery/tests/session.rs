@@ -76,7 +76,7 @@ async fn hears_names_its_own_echo_and_nonsense() {
     postgres.execute("NOTIFY \"Se\"\"cret\", 'a@h'; NOTIFY \"Se\"\"cret\", 'nonsense'");
     assert_eq!(event(&mut events, heard).await, name("a@h"));
     event(&mut events, |event| {
-        matches!(event, Event::BadPayload(_)).then_some(())
+        matches!(event, Event::BadPayload { .. }).then_some(())
     })
     .await;
 }

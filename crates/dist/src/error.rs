@@ -152,11 +152,12 @@ impl FailureKind {
         Some(match self {
             Self::HostUnknown => "check DNS and /etc/hosts here",
             Self::AddressNotAllowed => "add its network with --allow if it is yours",
-            Self::EpmdUnreachable => "is epmd running there, and its port 4369 open?",
+            // EPMD's own message has the remedy.
+            Self::EpmdUnreachable => return None,
             Self::NameUnknown => "is the node running there?",
             Self::Refused => "is its distribution port open to us?",
             Self::Timeout(Step::Resolve) => "check DNS here",
-            Self::Timeout(Step::Epmd) => "is its EPMD port 4369 open to us?",
+            Self::Timeout(Step::Epmd) => "is its EPMD port, 4369 by default, open to us?",
             Self::Timeout(Step::Connect) => "is its distribution port open to us?",
             Self::Timeout(_) => "the node is busy, frozen, or speaks TLS",
             Self::CookieRejectedByPeer | Self::CookieRejectedByUs => "check --cookie-file",
@@ -260,7 +261,7 @@ pub enum StartError {
     },
     /// Somebody else holds our name at EPMD.
     #[error(
-        "the name {0} is taken: EPMD on this host has it already (is another pgmesh running? choose another --name)"
+        "the name {0} is taken: EPMD on this host has it already (is another node or pgmesh running under it? choose another --name)"
     )]
     NameTaken(NodeName),
 }

@@ -13,7 +13,7 @@ pub enum State {
     Up(LinkId),
     /// Was linked.
     Down,
-    /// Answered and said no.
+    /// Answered and said no, or may not be dialled.
     Refused,
 }
 
@@ -127,13 +127,16 @@ pub struct Counts {
     pub up: usize,
     /// Names that were linked.
     pub down: usize,
-    /// Names that answered and said no.
+    /// Names that answered and said no, or may not be dialled.
     pub refused: usize,
+    /// Hidden nodes, which count nowhere else.
+    pub hidden: usize,
 }
 
 impl Counts {
     pub(crate) fn add(&mut self, member: &Member) {
         if member.hidden {
+            self.hidden += 1;
             return;
         }
         self.heard += 1;

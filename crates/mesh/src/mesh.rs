@@ -36,6 +36,9 @@ pub struct Mesh {
     events: VecDeque<Event>,
 }
 
+/// The kind of failure of a name that no pattern allows.
+const NOT_ALLOWED: &str = "not_allowed_here";
+
 /// In announce intervals: two of them, each as long as jitter makes it. Echoes
 /// further apart leave it open what was said in between.
 const LONGEST_ECHO_GAP: f64 = 2.5;
@@ -145,9 +148,14 @@ impl Mesh {
         if name == self.config.own {
             return;
         }
-        if let Some(reason) = self.reason_to_ignore(&name) {
-            self.events.push_back(Event::Ignored(name, reason));
-            return;
+        match self.reason_to_ignore(&name) {
+            Some(IgnoredName::OtherHost) => {
+                let ignored = Event::Ignored(name, IgnoredName::OtherHost);
+                self.events.push_back(ignored);
+                return;
+            }
+            Some(IgnoredName::NotAllowed) => return self.refuse(&name),
+            None => {}
         }
         self.admit(&name);
         let Some(member) = self.members.get_mut(&name) else {
@@ -158,6 +166,35 @@ impl Mesh {
             member.pull_dial_forward(self.now);
         }
         self.attend(&name);
+    }
+
+    /// Shows a name that may not be dialled: a cluster that looks empty for want
+    /// of a pattern must say so.
+    fn refuse(&mut self, name: &NodeName) {
+        self.admit(name);
+        let Some(member) = self.members.get_mut(name).filter(|m| m.is_idle()) else {
+            return;
+        };
+        member.last_heard_at = Some(self.now);
+        member.next_dial_at = None;
+        if member
+            .failure
+            .as_ref()
+            .is_none_or(|f| f.kind != NOT_ALLOWED)
+        {
+            let failure = Failure {
+                kind: NOT_ALLOWED,
+                message: format!("cannot dial {name}: not allowed here (see --allow)"),
+                retry: Retry::Slowly,
+            };
+            member.on_dial_failed(failure.clone());
+            self.events.push_back(Event::DialFailed {
+                name: name.clone(),
+                attempts: 1,
+                failure,
+            });
+        }
+        self.reschedule(name);
     }
 
     fn reason_to_ignore(&self, name: &NodeName) -> Option<IgnoredName> {

@@ -118,6 +118,22 @@ fn flood_of_names_is_bounded_and_keeps_the_proven() {
 }
 
 #[test]
+fn name_that_is_not_allowed_is_shown_and_never_dialled() {
+    let mut mesh = Mesh::new(Config::new(name(0)), 1);
+    let public: NodeName = "a@8.8.8.8".parse().unwrap();
+    for second in 0..100 {
+        let now = Time::from_start(Duration::from_secs(second));
+        mesh.handle(now, Input::HeardName(public.clone()));
+        mesh.handle(now, Input::Timeout);
+    }
+    assert_eq!(mesh.poll_action(), None);
+    assert_eq!(mesh.counts().refused, 1);
+    let failures = std::iter::from_fn(|| mesh.poll_event())
+        .filter(|event| matches!(event, pgmesh_mesh::Event::DialFailed { .. }));
+    assert_eq!(failures.count(), 1, "told once");
+}
+
+#[test]
 fn nothing_is_dialled_after_shutdown() {
     let mut mesh = Mesh::new(Config::new(name(0)), 1);
     mesh.handle(Time::ZERO, Input::Shutdown);

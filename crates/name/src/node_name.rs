@@ -52,7 +52,7 @@ pub enum NameError {
     #[error("node name has {0} bytes (at most 255 fit into an atom)")]
     TooLong(usize),
     /// Not exactly one `@`.
-    #[error("node name has {0} '@' (write alive@host)")]
+    #[error("node name has {} '@' (write alive@host)", if *.0 == 0 { "no".to_owned() } else { .0.to_string() })]
     AtSigns(usize),
     /// Nothing before the `@`.
     #[error("node name has nothing before '@' (write alive@host)")]

@@ -10,13 +10,13 @@ Examples:
   pgmesh members
   pgmesh rpc app@10.0.0.7 erlang nodes
 
-Exit codes: 0 done, 1 failed, 2 the command line, 78 the configuration.";
+Exit codes: 0 done, 1 failed, 2 unknown flags and bad arguments, 78 bad settings.";
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
     Command::new("pgmesh")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A hidden Erlang node that does the discovery for a cluster, over Postgres")
+        .about("A hidden Erlang node that joins an Elixir or Erlang cluster over Postgres")
         .after_help(AFTER_HELP)
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -88,8 +88,9 @@ fn rpc() -> Command {
             "Examples:\n  \
              pgmesh rpc app@10.0.0.7 erlang nodes\n  \
              pgmesh rpc app@10.0.0.7 lists reverse '[[1, 2, 3]]'\n\n\
-             An Elixir module is 'Elixir.MyApp.Thing'. A call that throws is shown on \
-             stderr, with exit code 1.",
+             pgmesh rpc app@10.0.0.7 Elixir.System version\n\n\
+             ARGS are in Erlang's syntax, not Elixir's: #{a => 1}, ok, <<\"text\">>. A call \
+             that crashes is shown on stderr, with exit code 1.",
         )
 }
 
@@ -119,14 +120,18 @@ fn setting(setting: &'static Setting) -> Arg {
         .long(setting.name)
         .value_name(setting.value_name)
         .help(help)
+        // `-1s` is a bad value, to be reported with the others.
+        .allow_hyphen_values(true)
         .action(action)
 }
 
 /// How a command finds the daemon.
 fn daemon_flags() -> [Arg; 3] {
     [
-        flag("name", "ALIVE@HOST").help("Name of the daemon, if it was started with --name"),
-        flag("socket", "PATH").help("Control socket of the daemon, if started with --socket"),
+        flag("name", "ALIVE@HOST")
+            .help("Name of the daemon, if it was started with --name (or PGMESH_NAME)"),
+        flag("socket", "PATH")
+            .help("Control socket of the daemon, if started with --socket (or PGMESH_SOCKET)"),
         switch("json").help("Print JSON"),
     ]
 }
@@ -135,9 +140,8 @@ fn daemon_flags() -> [Arg; 3] {
 fn node_flags() -> [Arg; 3] {
     [
         required("node", "NODE", "Name of the node, alive@host"),
-        flag("cookie-file", "PATH").help(
-            "File with the cookie, unless PGMESH_COOKIE holds it [default: ~/.erlang.cookie]",
-        ),
+        flag("cookie-file", "PATH")
+            .help("File with the cookie; without it PGMESH_COOKIE, else ~/.erlang.cookie"),
         flag("timeout", "DURATION")
             .default_value("5s")
             .help("How long each step may take"),

@@ -19,7 +19,7 @@ const MAX_NAMES_BYTES: u64 = 4 * 1024 * 1024;
 #[non_exhaustive]
 pub enum EpmdError {
     /// The connection failed or ended early.
-    #[error("epmd at {address} is not to be reached: {cause} (is epmd running there?)")]
+    #[error("no EPMD at {address}: {cause} (is it running there, and its port open to us?)")]
     Io {
         /// Where.
         address: SocketAddr,
@@ -27,13 +27,13 @@ pub enum EpmdError {
         cause: io::Error,
     },
     /// It did not answer in time.
-    #[error("epmd at {0} did not answer in time")]
+    #[error("EPMD at {0} did not answer in time")]
     Timeout(SocketAddr),
     /// It answered something else.
-    #[error("what answers at {0} is no epmd")]
+    #[error("what answers at {0} is no EPMD")]
     BadReply(SocketAddr),
     /// It has that name already.
-    #[error("epmd at {0} has that name already")]
+    #[error("EPMD at {0} has that name already")]
     NameTaken(SocketAddr),
 }
 

@@ -40,6 +40,7 @@ impl First {
 /// Registers once; an absent EPMD is no error, a taken name is one after a while.
 pub(super) async fn first(config: &NodeConfig, port: u16) -> Result<First, StartError> {
     let give_up = Instant::now() + TAKEN_LIMIT;
+    let mut told = false;
     loop {
         match register(config, port).await {
             Ok((connection, creation)) => {
@@ -48,7 +49,13 @@ pub(super) async fn first(config: &NodeConfig, port: u16) -> Result<First, Start
                     creation,
                 });
             }
-            Err(EpmdError::NameTaken(_)) if Instant::now() < give_up => sleep(TAKEN_RETRY).await,
+            Err(EpmdError::NameTaken(_)) if Instant::now() < give_up => {
+                if !std::mem::replace(&mut told, true) {
+                    let name = &config.name;
+                    tracing::warn!("EPMD has {name} already; trying again for {TAKEN_LIMIT:?}");
+                }
+                sleep(TAKEN_RETRY).await;
+            }
             Err(EpmdError::NameTaken(_)) => {
                 return Err(StartError::NameTaken(config.name.clone()));
             }

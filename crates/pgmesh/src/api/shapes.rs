@@ -42,11 +42,14 @@ pub(crate) struct Epmd {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counts {
+    /// Names known, whatever their state.
     pub(crate) heard: usize,
     pub(crate) dialing: usize,
     pub(crate) up: usize,
     pub(crate) down: usize,
     pub(crate) refused: usize,
+    /// Hidden nodes known, which count nowhere else.
+    pub(crate) hidden: usize,
 }
 
 /// One row of `/api/v1/members` and `pgmesh members --json`.

@@ -28,7 +28,10 @@ impl ControlSocket {
                 path.display()
             );
         }
-        let cannot = || format!("cannot make the control socket {}", path.display());
+        let cannot = || {
+            let path = path.display();
+            format!("cannot make the control socket {path} (give --socket, or set XDG_RUNTIME_DIR)")
+        };
         make_folder(path).with_context(cannot)?;
         let listener = bind_private(path).with_context(cannot)?;
         let path = path.to_owned();

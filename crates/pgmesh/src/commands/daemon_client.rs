@@ -70,12 +70,9 @@ fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
 }
 
 async fn exchange(socket: &Path, page: &str) -> anyhow::Result<Answer> {
-    let stream = UnixStream::connect(socket).await.with_context(|| {
-        let path = socket.display();
-        format!(
-            "no daemon answers at {path} (is `pgmesh run` running? give its --name or --socket)"
-        )
-    })?;
+    let stream = UnixStream::connect(socket)
+        .await
+        .with_context(|| no_daemon(socket))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
@@ -86,4 +83,25 @@ async fn exchange(socket: &Path, page: &str) -> anyhow::Result<Answer> {
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     Ok(Answer { status, body })
+}
+
+/// What to say where no daemon answers; another name's socket is the usual cause.
+fn no_daemon(socket: &Path) -> String {
+    let found = others(socket).join(", ");
+    let hint = if found.is_empty() {
+        "is `pgmesh run` running? give its --name or --socket".to_owned()
+    } else {
+        format!("running here: {found}; give its --name")
+    };
+    format!("no daemon answers at {} ({hint})", socket.display())
+}
+
+/// The names of the daemons whose sockets lie beside this one.
+fn others(socket: &Path) -> Vec<String> {
+    let folder = socket.parent().and_then(|folder| folder.read_dir().ok());
+    let names = folder.into_iter().flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.strip_suffix(".sock").map(str::to_owned)
+    });
+    names.collect()
 }

@@ -23,8 +23,13 @@ impl Guest {
     /// Links to the node that the command line names.
     pub(super) async fn link(flags: &ArgMatches) -> anyhow::Result<Self> {
         let settings = Settings::read(flags)?;
-        let own = own_name(&settings.peer)
-            .with_context(|| format!("no name of our own for {}", settings.peer))?;
+        let own = own_name(&settings.peer).with_context(|| {
+            let host = settings.peer.host();
+            format!(
+                "cannot dial {}: host {host} is unknown (check DNS and /etc/hosts)",
+                settings.peer
+            )
+        })?;
         let config = NodeConfig {
             epmd_port: settings.epmd_port,
             setup_timeout: settings.limit,

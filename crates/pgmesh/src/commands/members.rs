@@ -31,7 +31,8 @@ fn describe(members: &[Member]) -> String {
 fn row(member: &Member) -> [String; 6] {
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let hidden = if member.hidden { " (hidden)" } else { "" };
-    let error = member.error.as_ref();
+    // A hidden node that we leave alone is no fault.
+    let error = member.error.as_ref().filter(|_| !member.hidden);
     [
         member.node.clone(),
         format!("{}{hidden}", member.state),

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use super::daemon_client::{get, get_json};
 use super::print;
-use crate::api::shapes::Status;
+use crate::api::shapes::{Counts, Status};
 
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     if flags.get_flag("ready") {
@@ -60,14 +60,23 @@ fn describe(status: &Status) -> String {
         "scopes    join {}, announce {}",
         scopes.join, scopes.announce
     );
-    let counts = &status.counts;
-    let _ = write!(
-        text,
-        "members   {} known: {} up, {} down, {} dialing, {} refused",
-        counts.heard, counts.up, counts.down, counts.dialing, counts.refused
-    );
-    if status.frozen {
+    text.push_str(&members_line(&status.counts));
+    if status.frozen && postgres.state != "off" {
         text.push_str("\n          frozen: nobody is forgotten while Postgres is not heard");
     }
     text
+}
+
+fn members_line(counts: &Counts) -> String {
+    let linked_or_not = counts.up + counts.down + counts.dialing + counts.refused;
+    format!(
+        "members   {} known: {} up, {} down, {} dialing, {} refused, {} waiting; {} hidden",
+        counts.heard,
+        counts.up,
+        counts.down,
+        counts.dialing,
+        counts.refused,
+        counts.heard.saturating_sub(linked_or_not),
+        counts.hidden
+    )
 }

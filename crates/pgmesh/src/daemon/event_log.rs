@@ -72,10 +72,10 @@ impl EventLog {
         }
     }
 
-    pub(super) fn bad_payload(&mut self, error: &NameError) {
+    pub(super) fn bad_payload(&mut self, payload: &str, error: &NameError) {
         let kind = error.kind();
         if let Some(Write { left_out }) = self.payloads.ask(kind, Instant::now()) {
-            tracing::warn!(kind, left_out, "payload is no name: {error}");
+            tracing::warn!(kind, left_out, "payload {payload:?} is no name: {error}");
         }
     }
 
@@ -90,13 +90,17 @@ impl EventLog {
     /// The first failure in a row is news, and every power of two after it.
     fn log_dial_failed(&mut self, node: &NodeName, attempts: u32, failure: &Failure) {
         let (kind, message) = (failure.kind, &failure.message);
+        let event = match failure.retry {
+            Retry::Slowly => "refused",
+            Retry::Soon | Retry::NotOurs => "dial_failed",
+        };
         let news = attempts.is_power_of_two();
         let write = news.then(|| self.names.ask(kind, Instant::now())).flatten();
         match write {
             Some(Write { left_out }) => {
-                tracing::warn!(%node, event = "refused", kind, attempts, left_out, "{message}");
+                tracing::warn!(%node, event, kind, attempts, left_out, "{message}");
             }
-            None => tracing::debug!(%node, event = "refused", kind, attempts, "{message}"),
+            None => tracing::debug!(%node, event, kind, attempts, "{message}"),
         }
     }
 }

@@ -19,10 +19,10 @@ struct Window {
     suppressed: u64,
 }
 
-/// Write the line, and say how many were left out before it.
+/// Write the line, and say how many were left out before it, if any were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Write {
-    pub(super) left_out: u64,
+    pub(super) left_out: Option<u64>,
 }
 
 impl LogLimit {
@@ -50,6 +50,7 @@ impl LogLimit {
         }
         window.written += 1;
         let left_out = std::mem::take(&mut window.suppressed);
+        let left_out = (left_out > 0).then_some(left_out);
         Some(Write { left_out })
     }
 }
@@ -62,7 +63,10 @@ mod tests {
     fn counts_what_it_leaves_out() {
         let mut limit = LogLimit::per_minute(2);
         let start = Instant::now();
-        let write = |left_out| Some(Write { left_out });
+        let write = |count| {
+            let left_out = (count > 0).then_some(count);
+            Some(Write { left_out })
+        };
         assert_eq!(limit.ask("a", start), write(0));
         assert_eq!(limit.ask("a", start), write(0));
         assert_eq!(limit.ask("a", start), None);

@@ -185,7 +185,9 @@ impl Daemon {
                 self.mesh.handle(now, Input::EchoHeard);
             }
             discovery::Event::Heard(name) => self.mesh.handle(now, Input::HeardName(name)),
-            discovery::Event::BadPayload(error) => self.log.bad_payload(&error),
+            discovery::Event::BadPayload { start, error } => {
+                self.log.bad_payload(&start, &error);
+            }
         }
     }
 

@@ -185,6 +185,7 @@ impl View {
                 up: counts.up,
                 down: counts.down,
                 refused: counts.refused,
+                hidden: counts.hidden,
             },
         }
     }

@@ -12,8 +12,8 @@ use pgmesh_mesh::{AnnounceScope, JoinScope};
 use pgmesh_name::{AllowList, NodeName};
 
 use super::duration::{parse_duration, parse_size};
-use super::raw::RawSettings;
-use super::table::TABLE;
+use super::raw::{RawSettings, Source};
+use super::table::{TABLE, variable_of};
 use super::{ConfigError, ConfigErrors, epmd_port, read_cookie};
 
 /// Ordinary messages of a BEAM fit into this.
@@ -160,7 +160,11 @@ impl Reader<'_> {
             min_cluster: min_cluster?,
             log_format: log_format?,
             log: log?,
-            warnings: cookie_warning.into_iter().chain(channel_warning).collect(),
+            warnings: [cookie_warning, channel_warning]
+                .into_iter()
+                .flatten()
+                .chain(unknown_variables())
+                .collect(),
             summary: self.raw.summary(),
         })
     }
@@ -193,7 +197,8 @@ impl Reader<'_> {
                            only nodes that dial us are linked";
             return Some((None, Some(warning.to_owned())));
         };
-        let config = self.keep(parse_url(&url.text));
+        let shown = self.shown("database-url");
+        let config = self.keep(parse_url(&shown, &url.text));
         let channel = self.channel(cookie?);
         let (channel, warning) = channel?;
         let config = config?;
@@ -215,7 +220,7 @@ impl Reader<'_> {
             ConfigError::without_value(
                 "--channel",
                 &error.to_string(),
-                "see libcluster's channel_name",
+                "it is libcluster_postgres' channel_name",
             )
         };
         let channel = self.keep(channel.map_err(unusable))?;
@@ -318,11 +323,21 @@ impl Reader<'_> {
     ) -> Option<Option<T>> {
         debug_assert!(TABLE.iter().any(|known| known.name == setting));
         let value = self.raw.get(setting)?;
-        let shown = format!("--{setting}");
+        let shown = self.shown(setting);
         let wrong =
             |remedy: String| ConfigError::new(&shown, &value.text, "is not usable", &remedy);
         let parsed = parse(&value.text).map_err(wrong);
         Some(self.keep(parsed))
+    }
+
+    /// A setting as the person gave it: by flag, or by variable.
+    fn shown(&self, setting: &str) -> String {
+        let value = self.raw.get(setting);
+        match value.map(|value| value.source) {
+            Some(Source::Variable) => variable_of(setting),
+            Some(Source::DatabaseUrl) => "DATABASE_URL".to_owned(),
+            _ => format!("--{setting}"),
+        }
     }
 
     fn keep<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
@@ -337,12 +352,20 @@ impl Reader<'_> {
 }
 
 /// Never shows the text: it may hold a password.
-fn parse_url(text: &str) -> Result<tokio_postgres::Config, ConfigError> {
+fn parse_url(setting: &str, text: &str) -> Result<tokio_postgres::Config, ConfigError> {
     let wrong = |problem: &str| {
         let remedy = "write postgres://user@host:5432/database";
-        ConfigError::without_value("--database-url", problem, remedy)
+        ConfigError::without_value(setting, problem, remedy)
     };
-    let parsed = tokio_postgres::Config::from_str(text);
+    // Ecto's own scheme, which means the same.
+    let text = text.replacen("ecto://", "postgres://", 1);
+    let known = ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    if !known && !text.contains('=') {
+        return Err(wrong("does not begin with postgres://"));
+    }
+    let parsed = tokio_postgres::Config::from_str(&text);
     let config = parsed.map_err(|error| wrong(&format!("is not understood: {}", cause(&error))))?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(wrong("names no host"));
@@ -353,6 +376,17 @@ fn parse_url(text: &str) -> Result<tokio_postgres::Config, ConfigError> {
 /// The innermost cause; the outer text repeats nothing that was given.
 fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
+}
+
+/// Variables that look like settings and are none: a misspelt one is easily missed.
+fn unknown_variables() -> impl Iterator<Item = String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let is_known = |name: &str| {
+        name == "PGMESH_COOKIE" || TABLE.iter().any(|setting| setting.variable() == name)
+    };
+    names
+        .filter(move |name| name.starts_with("PGMESH_") && !is_known(name))
+        .map(|name| format!("the variable {name} is no setting (see pgmesh run --help)"))
 }
 
 /// This host's name up to the first dot.

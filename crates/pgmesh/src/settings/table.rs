@@ -43,8 +43,13 @@ impl Setting {
 
     /// The variable that gives this setting.
     pub(crate) fn variable(&self) -> String {
-        format!("PGMESH_{}", self.name.to_uppercase().replace('-', "_"))
+        variable_of(self.name)
     }
+}
+
+/// The variable that gives the setting of this name.
+pub(crate) fn variable_of(setting: &str) -> String {
+    format!("PGMESH_{}", setting.to_uppercase().replace('-', "_"))
 }
 
 /// All settings, in the order of the help.
@@ -53,7 +58,7 @@ pub(crate) static TABLE: &[Setting] = &[
     Setting::new("name", "ALIVE@HOST", None,
         "Our node name; an address or a dot in the host makes it a long name [default: pgmesh@ and the short host name]"),
     Setting::new("cookie-file", "PATH", None,
-        "File with the cluster's cookie, unless PGMESH_COOKIE holds it [default: ~/.erlang.cookie]"),
+        "File with the cluster's cookie; without it PGMESH_COOKIE, else ~/.erlang.cookie"),
     Setting::new("database-url", "URL", None,
         "Postgres, connected to directly and not through a pooler; without it nothing is heard or announced").secret(),
     Setting::new("channel", "NAME", None,
@@ -67,11 +72,11 @@ pub(crate) static TABLE: &[Setting] = &[
     Setting::new("announce", "SCOPE", Some("local"),
         "Whose names we say: local (our own) or none (a silent observer)"),
     Setting::new("allow", "PATTERN", None,
-        "Names and addresses that may be dialled: globs like 'app_*@*' and networks like 10.0.0.0/8 [default: every name on private addresses]").repeats(),
+        "Names and addresses that may be dialled: globs like 'app_*@*' and networks like 10.0.0.0/8, with commas between or given several times. Globs alone allow any address, public ones too [default: every name on private addresses]").repeats(),
     Setting::new("listen", "ADDR:PORT", Some("0.0.0.0:0"),
         "Where we listen for other nodes; port 0 lets the system choose"),
     Setting::new("epmd", "MODE", Some("auto"),
-        "auto (starts epmd -daemon if none answers) or external (never starts one)"),
+        "auto (starts epmd -daemon if none answers at the start) or external (never starts one)"),
     Setting::new("net-ticktime", "DURATION", Some("60s"),
         "How long a peer may be silent; give the nodes' own net_ticktime"),
     Setting::new("setup-timeout", "DURATION", Some("7s"),

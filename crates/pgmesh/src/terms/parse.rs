@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 128;
 /// Why a text is no list of terms.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "arguments: {problem} at column {column} (write one list of Erlang terms, like '[1, <<\"a\">>, {{ok, b}}]')"
+    "arguments: {problem} at column {column} (write one list of Erlang terms, not Elixir's: '[1, <<\"a\">>, {{ok, b}}]')"
 )]
 pub(crate) struct ParseError {
     problem: String,
