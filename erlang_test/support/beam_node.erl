@@ -107,7 +107,7 @@ environment(#{channel := Channel} = Lab, Options) ->
 
 command(#{cookie := Cookie}, #{name := Name} = Options) ->
 	case maps:get(kind, Options, erl) of
-		erl -> {"erl", erl_args(Name, Cookie, Options)};
+		erl -> {os:getenv("NODE_ERL", "erl"), erl_args(Name, Cookie, Options)};
 		elixir -> {"elixir", elixir_args(Name, Cookie, Options)}
 	end.
 

@@ -53,10 +53,7 @@ impl<'a> Control<'a> {
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         let rest = body.strip_prefix(&[PASS_THROUGH, VERSION])?;
         let (control, rest) = RawTerm::split(rest).ok()?;
-        let payload = || {
-            let bytes = rest.strip_prefix(&[VERSION])?;
-            RawTerm::split(bytes).ok().map(|(message, _)| message)
-        };
+        let payload = || Some(RawTerm::unscanned(rest.strip_prefix(&[VERSION])?));
         let op = operation(control)?;
         Some(match op {
             2 | 22 | 33 => {

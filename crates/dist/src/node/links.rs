@@ -108,7 +108,7 @@ impl Inner {
     fn deliver(&self, link: LinkId, control: &Control<'_>) {
         match *control {
             Control::Send { to, message } if self.is_own_pid(to.bytes()) => {
-                if let Some([reference, result]) = message.tuple() {
+                if let Some((reference, result)) = message.pair() {
                     self.calls.answered(link, reference.bytes(), result.bytes());
                 }
             }

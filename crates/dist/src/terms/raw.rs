@@ -6,6 +6,9 @@
 use super::scan::{Purpose, TermError, term_len};
 
 /// One whole term, without a version byte.
+///
+/// Its bytes may be unscanned: what is never taken apart is never looked at, so
+/// that a message of a million elements to nobody costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawTerm<'a>(&'a [u8]);
 
@@ -15,6 +18,20 @@ impl<'a> RawTerm<'a> {
         let end = term_len(bytes, Purpose::Skip)?;
         let (term, rest) = bytes.split_at(end);
         Ok((Self(term), rest))
+    }
+
+    /// Takes all of `bytes` for one term, whatever they are.
+    pub(crate) fn unscanned(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The two elements, if this is a tuple of two; the second is not scanned.
+    pub(crate) fn pair(self) -> Option<(Self, Self)> {
+        let (2, elements) = self.tuple_parts()? else {
+            return None;
+        };
+        let (first, rest) = Self::split(elements).ok()?;
+        Some((first, Self(rest)))
     }
 
     pub(crate) fn bytes(self) -> &'a [u8] {
@@ -86,5 +103,11 @@ mod tests {
         assert_eq!(term.tuple_start::<2>(), Some([op, nil]));
         assert_eq!(term.tuple_start::<4>(), None);
         assert_eq!(name.tuple::<0>(), None);
+        // {a, <bytes that are no term>}
+        let pair = RawTerm::unscanned(&[104, 2, 119, 1, b'a', 255, 255]);
+        let (first, second) = pair.pair().unwrap();
+        assert!(first.is_atom("a"));
+        assert_eq!(second.bytes(), [255, 255]);
+        assert_eq!(term.pair(), None);
     }
 }
