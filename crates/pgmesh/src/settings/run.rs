@@ -403,3 +403,38 @@ pub(crate) fn default_socket(name: &NodeName) -> PathBuf {
         .join("pgmesh")
         .join(Path::new(&format!("{name}.sock")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channel_made_from_the_cookie_is_not_shown() {
+        let database = |channel_from_cookie| Database {
+            config: tokio_postgres::Config::new(),
+            channel: Channel::new("secret").unwrap(),
+            channel_from_cookie,
+        };
+        assert_eq!(database(true).shown_channel(), None);
+        assert_eq!(database(false).shown_channel().as_deref(), Some("secret"));
+    }
+
+    #[test]
+    fn password_in_a_url_is_in_no_error() {
+        for url in [
+            "postgres://u:hunter2@h:port/d",
+            "mysql://u:hunter2@h/d",
+            "postgres:///d?password=hunter2",
+            "port=x password=hunter2",
+        ] {
+            let error = parse_url("--database-url", url).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ecto_urls_are_postgres_urls() {
+        let config = parse_url("--database-url", "ecto://app@db/app_prod").unwrap();
+        assert_eq!(config.get_dbname(), Some("app_prod"));
+    }
+}
