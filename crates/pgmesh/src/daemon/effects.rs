@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use pgmesh_dist::terms::Term;
 use pgmesh_dist::{CallLimits, LinkId};
-use pgmesh_mesh::Action;
+use pgmesh_mesh::{Action, DialId, Failure, Retry};
 use pgmesh_name::NodeName;
+use tokio::sync::mpsc;
 
+use super::event_log;
 use super::run_loop::{Daemon, Outcome};
 
 /// For what a node is asked in passing: whatever it answers must cost nothing.
@@ -20,14 +22,14 @@ impl Daemon {
     pub(super) fn take(&mut self, action: Action) {
         match action {
             Action::Dial { name, dial } => {
-                let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+                let node = self.node.clone();
+                let answer = DialAnswer::new(self.outcomes.clone(), &name, dial);
                 let task = tokio::spawn(async move {
-                    let outcome = match node.connect(&name, false).await {
-                        Ok(()) => Outcome::Dialled(dial),
-                        Err(error) => Outcome::DialFailed { name, dial, error },
+                    let failure = match node.connect(&name, false).await {
+                        Ok(()) => None,
+                        Err(error) => Some(event_log::failure(error.kind(), &error)),
                     };
-                    // The loop is gone only when the daemon stops.
-                    let _ = outcomes.send(outcome);
+                    answer.give(failure);
                 });
                 self.dials.insert(dial, task.abort_handle());
             }
@@ -63,5 +65,73 @@ impl Daemon {
                 });
             }
         });
+    }
+}
+
+/// Answers a dial when it is dropped, so that every dial is answered: also one
+/// whose task was aborted (the mesh no longer waits for that) or broke.
+struct DialAnswer {
+    outcomes: mpsc::UnboundedSender<Outcome>,
+    name: NodeName,
+    dial: DialId,
+    /// Why there is no link; `None` if there is one.
+    failure: Option<Failure>,
+}
+
+impl DialAnswer {
+    fn new(outcomes: mpsc::UnboundedSender<Outcome>, name: &NodeName, dial: DialId) -> Self {
+        let failure = Failure {
+            kind: "internal",
+            message: format!("cannot dial {name}: the attempt broke off (please report this)"),
+            retry: Retry::Slowly,
+        };
+        Self {
+            outcomes,
+            name: name.clone(),
+            dial,
+            failure: Some(failure),
+        }
+    }
+
+    /// Says how the dial went.
+    fn give(mut self, failure: Option<Failure>) {
+        self.failure = failure;
+    }
+}
+
+impl Drop for DialAnswer {
+    fn drop(&mut self) {
+        let dial = self.dial;
+        let outcome = match self.failure.take() {
+            None => Outcome::Dialled(dial),
+            Some(failure) => Outcome::DialFailed {
+                name: self.name.clone(),
+                dial,
+                failure,
+            },
+        };
+        // The loop is gone only when the daemon stops.
+        let _ = self.outcomes.send(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn dial_whose_task_breaks_is_answered_all_the_same() {
+        let (outcomes, mut finished) = mpsc::unbounded_channel();
+        let name: NodeName = "a@h".parse().unwrap();
+        let answer = DialAnswer::new(outcomes, &name, DialId(7));
+        let task = tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            answer.give(None);
+        });
+        task.abort();
+        let Some(Outcome::DialFailed { dial, failure, .. }) = finished.recv().await else {
+            panic!("no answer");
+        };
+        assert_eq!((dial, failure.kind), (DialId(7), "internal"));
     }
 }

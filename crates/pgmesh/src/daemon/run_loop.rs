@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use pgmesh_discovery as discovery;
 use pgmesh_discovery::Announcer;
-use pgmesh_dist::{ConnectError, LinkId, Node, NodeEvent, NodeEvents};
-use pgmesh_mesh::{DialId, Input, Mesh, Peer, Time};
+use pgmesh_dist::{LinkId, Node, NodeEvent, NodeEvents};
+use pgmesh_mesh::{DialId, Failure, Input, Mesh, Peer, Time};
 use pgmesh_name::NodeName;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -31,7 +31,7 @@ pub(super) enum Outcome {
     DialFailed {
         name: NodeName,
         dial: DialId,
-        error: ConnectError,
+        failure: Failure,
     },
     /// The link is told of by the node's own event.
     Dialled(DialId),
@@ -58,6 +58,8 @@ pub(super) struct Daemon {
 enum Wake {
     Node(NodeEvent),
     Name(discovery::Event),
+    /// The Postgres session is gone for good, which only a bug can bring about.
+    NamesEnded,
     Outcome(Outcome),
     Question(Question),
     Timeout,
@@ -98,6 +100,14 @@ impl Daemon {
                 Wake::Question(question) => self.view.answer(question, now, &self.mesh),
                 Wake::Node(event) => self.on_node_event(now, event),
                 Wake::Name(event) => self.on_discovery_event(now, event),
+                Wake::NamesEnded => {
+                    tracing::error!(
+                        event = "postgres",
+                        "postgres: the session broke off (please report this)"
+                    );
+                    self.view.postgres_ended();
+                    self.mesh.handle(now, Input::PostgresDown);
+                }
                 Wake::Outcome(outcome) => self.on_outcome(now, outcome),
                 Wake::Timeout => self.mesh.handle(now, Input::Timeout),
             }
@@ -116,7 +126,13 @@ impl Daemon {
             signal = sources.stop.requested() => Wake::Stop(signal),
             Some(event) = sources.node_events.recv() => Wake::Node(event),
             Some(outcome) = self.finished.recv() => Wake::Outcome(outcome),
-            Some(event) = next(&mut sources.names) => Wake::Name(event),
+            event = next(&mut sources.names) => match event {
+                Some(event) => Wake::Name(event),
+                None => {
+                    sources.names = None;
+                    Wake::NamesEnded
+                }
+            },
             Some(question) = sources.questions.recv() => Wake::Question(question),
             () = until(timeout_at) => Wake::Timeout,
         }
@@ -196,9 +212,12 @@ impl Daemon {
             Outcome::Dialled(dial) => {
                 self.dials.remove(&dial);
             }
-            Outcome::DialFailed { name, dial, error } => {
+            Outcome::DialFailed {
+                name,
+                dial,
+                failure,
+            } => {
                 self.dials.remove(&dial);
-                let failure = event_log::failure(error.kind(), &error);
                 let input = Input::DialFailed {
                     name,
                     dial,

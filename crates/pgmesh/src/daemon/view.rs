@@ -125,6 +125,10 @@ impl View {
         });
     }
 
+    pub(super) fn postgres_ended(&mut self) {
+        self.postgres.state = "down";
+    }
+
     pub(super) fn echo_heard(&mut self) {
         self.reached.echo = true;
         if self.postgres.state != "listening" {
