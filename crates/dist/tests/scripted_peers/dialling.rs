@@ -1,0 +1,207 @@
+//! Peers that we dial: every status, every lie, every silence.
+
+use std::time::Duration;
+
+use pgmesh_dist::{Cookie, Direction, FailureKind, Node, NodeConfig, NodeEvent, Step};
+use pgmesh_testkit::ScriptedPeer;
+
+use crate::stage::{
+    HIDDEN, Stage, VISIBLE, accept_with, acknowledge, challenge_frame, name, status, with_name,
+};
+
+#[tokio::test]
+async fn dial_goes_through_with_every_status_that_allows_it() {
+    let statuses: [(&str, Option<&[u8]>); 3] = [
+        ("ok", None),
+        ("ok_simultaneous", None),
+        ("alive", Some(b"strue")),
+    ];
+    for (said, wants) in statuses {
+        let mut stage = Stage::set().await;
+        let peer = name("peer@127.0.0.1");
+        let dial = stage.node.connect(&peer, false);
+        let (dialled, _link) = tokio::join!(dial, accept_with(&stage, status(said), wants));
+        dialled.unwrap_or_else(|error| panic!("{said}: {error}"));
+        let NodeEvent::LinkUp { peer, .. } = stage.next_link_event().await else {
+            panic!("no link after {said}");
+        };
+        assert_eq!(peer.name, name("peer@127.0.0.1"));
+        assert_eq!((peer.creation, peer.hidden), (5, false));
+        assert_eq!(peer.direction, Direction::Initiator);
+    }
+}
+
+#[tokio::test]
+async fn node_without_a_name_takes_the_one_that_the_peer_gives_it() {
+    let stage = Stage::set().await;
+    let mut config = NodeConfig::new(name("any@127.0.0.1"), Cookie::new("secret"));
+    config.epmd_port = stage.epmd.port();
+    let (guest, _events) = Node::dynamic(config);
+    let peer = name("peer@127.0.0.1");
+    let script = async {
+        let mut connection = stage.peer.accept().await;
+        let first = connection.receive().await.unwrap();
+        assert!(first.ends_with(b"\0\x09127.0.0.1"), "the host alone");
+        let flags = u64::from_be_bytes(first[1..9].try_into().unwrap());
+        assert_ne!(flags & (1 << 33), 0, "NAME_ME");
+        let named = with_name(b"snamed:".to_vec(), "given@127.0.0.1");
+        connection.send(&[named, vec![0, 0, 0, 8]].concat()).await;
+        let challenge = challenge_frame(VISIBLE, "peer@127.0.0.1");
+        connection.send(&challenge).await;
+        acknowledge(&mut connection).await;
+        connection
+    };
+    assert_eq!(guest.name(), None);
+    let (connected, _link) = tokio::join!(guest.connect(&peer, false), script);
+    connected.unwrap();
+    assert_eq!(guest.name(), Some(&name("given@127.0.0.1")));
+    assert_eq!(guest.creation(), Some(8));
+}
+
+#[tokio::test]
+async fn dial_fails_with_every_status_that_refuses_it() {
+    let stage = Stage::set().await;
+    assert_eq!(
+        stage.dial_kind(&[status("not_allowed")]).await,
+        FailureKind::NotAllowed
+    );
+    assert_eq!(
+        stage.dial_kind(&[status("nok")]).await,
+        FailureKind::Simultaneous
+    );
+    assert_eq!(
+        stage.dial_kind(&[status("nonsense")]).await,
+        FailureKind::Malformed
+    );
+    let named = with_name(b"snamed:".to_vec(), "x@127.0.0.1");
+    assert_eq!(
+        stage.dial_kind(&[named]).await,
+        FailureKind::Malformed,
+        "not asked for"
+    );
+}
+
+#[tokio::test]
+async fn no_digest_leaves_us_for_a_peer_that_is_not_meant() {
+    let stage = Stage::set().await;
+    let lies = [
+        (
+            challenge_frame(VISIBLE, "other@127.0.0.1"),
+            FailureKind::NameMismatch,
+        ),
+        (
+            challenge_frame(HIDDEN, "peer@127.0.0.1"),
+            FailureKind::NotPublic,
+        ),
+        (challenge_frame(1, "peer@127.0.0.1"), FailureKind::Flags),
+        (b"Nshort".to_vec(), FailureKind::Malformed),
+    ];
+    for (challenge, kind) in lies {
+        let (dialled, mut connection) = stage.dial(&[status("ok"), challenge]).await;
+        assert_eq!(dialled.unwrap_err().kind(), kind);
+        assert_eq!(
+            connection.receive().await,
+            None,
+            "{kind:?}: something was sent"
+        );
+    }
+}
+
+#[tokio::test]
+async fn wrong_cookies_are_told_apart_by_who_rejects() {
+    let stage = Stage::set().await;
+    let says = [status("ok"), challenge_frame(VISIBLE, "peer@127.0.0.1")];
+    let peer = name("peer@127.0.0.1");
+    let rejects_ours = async {
+        let mut connection = stage.peer.accept().await;
+        connection.receive().await.unwrap();
+        for frame in &says {
+            connection.send(frame).await;
+        }
+        connection.receive().await.unwrap();
+    };
+    let (dialled, ()) = tokio::join!(stage.node.connect(&peer, false), rejects_ours);
+    let error = dialled.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::CookieRejectedByPeer);
+    let expected = "cannot dial peer@127.0.0.1: cookie rejected by peer@127.0.0.1 \
+                    (check --cookie-file)";
+    assert_eq!(error.to_string(), expected);
+    let has_another = [&says[..], &[[b'a'; 17].to_vec()]].concat();
+    assert_eq!(
+        stage.dial_kind(&has_another).await,
+        FailureKind::CookieRejectedByUs
+    );
+}
+
+#[tokio::test]
+async fn each_silent_step_has_its_name() {
+    let stage = Stage::set().await;
+    let challenge = challenge_frame(VISIBLE, "peer@127.0.0.1");
+    let steps = [
+        (vec![], Step::Status),
+        (vec![status("ok")], Step::Challenge),
+        (vec![status("ok"), challenge], Step::ChallengeAck),
+    ];
+    for (says, step) in steps {
+        assert_eq!(stage.dial_kind(&says).await, FailureKind::Timeout(step));
+    }
+}
+
+#[tokio::test]
+async fn silent_epmd_and_unknown_name_cost_one_dial() {
+    let stage = Stage::set().await;
+    let unknown = stage.node.connect(&name("nosuch@127.0.0.1"), false).await;
+    assert_eq!(unknown.unwrap_err().kind(), FailureKind::NameUnknown);
+    let silent = ScriptedPeer::start().await;
+    let port = silent.port();
+    let stage = Stage::set_with(|config| config.epmd_port = port).await;
+    let dialled = stage.node.connect(&name("peer@127.0.0.1"), false).await;
+    assert_eq!(
+        dialled.unwrap_err().kind(),
+        FailureKind::Timeout(Step::Epmd)
+    );
+}
+
+#[tokio::test]
+async fn short_name_is_not_dialled_by_a_long_one() {
+    let stage = Stage::set().await;
+    let error = stage
+        .node
+        .connect(&name("peer@localhost"), false)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), FailureKind::LongShortNames);
+    assert!(
+        error
+            .to_string()
+            .contains("our name is long and its name short"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn address_that_is_not_allowed_is_not_connected_to() {
+    let stage = Stage::set_with(|config| {
+        config.allow = pgmesh_name::AllowList::parse(["10.0.0.0/8"]).unwrap();
+    })
+    .await;
+    let dialled = stage.node.connect(&name("peer@127.0.0.1"), false).await;
+    assert_eq!(dialled.unwrap_err().kind(), FailureKind::AddressNotAllowed);
+}
+
+#[tokio::test]
+async fn cancelled_dial_leaves_no_trace() {
+    let stage = Stage::set().await;
+    let peer = name("peer@127.0.0.1");
+    let dial = stage.node.connect(&peer, false);
+    let dial = tokio::time::timeout(Duration::from_millis(50), dial);
+    let (outcome, mut connection) = tokio::join!(dial, stage.peer.accept());
+    assert!(outcome.is_err(), "the peer said nothing");
+    assert!(connection.receive().await.is_some(), "our name");
+    assert_eq!(connection.receive().await, None, "and then the end");
+    let (connected, _link) = tokio::join!(
+        stage.node.connect(&peer, false),
+        accept_with(&stage, status("ok"), None)
+    );
+    connected.unwrap();
+}

@@ -1,0 +1,78 @@
+//! Peers after the handshake.
+
+use std::time::Duration;
+
+use pgmesh_dist::{FailureKind, NodeEvent};
+use pgmesh_testkit::eventually;
+
+use crate::stage::{Stage, name, prove};
+
+#[tokio::test]
+async fn silent_link_is_ticked_and_then_dropped() {
+    let mut stage = Stage::set_with(|config| {
+        config.net_ticktime = Duration::from_millis(400);
+    })
+    .await;
+    let (mut connection, _) = stage.call_in("peer@127.0.0.1").await;
+    prove(&mut connection).await;
+    let NodeEvent::LinkUp { .. } = stage.next_link_event().await else {
+        panic!("no link");
+    };
+    assert_eq!(connection.receive_raw(4).await.unwrap(), [0; 4], "a tick");
+    // As long as something comes the link stays.
+    for _ in 0..8 {
+        connection.send_raw(&[0; 4]).await;
+        assert_eq!(connection.receive_raw(4).await.unwrap(), [0; 4]);
+    }
+    let NodeEvent::LinkDown { error, .. } = stage.next_link_event().await else {
+        panic!("the silent link is still up");
+    };
+    assert_eq!(error.kind(), FailureKind::TickTimeout);
+}
+
+#[tokio::test]
+async fn frames_that_lie_about_their_length_end_the_link_alone() {
+    let mut stage = Stage::set().await;
+    let (mut healthy, _) = stage.call_in("healthy@127.0.0.1").await;
+    prove(&mut healthy).await;
+    let (mut hostile, _) = stage.call_in("hostile@127.0.0.1").await;
+    prove(&mut hostile).await;
+    for _ in 0..2 {
+        stage.next_link_event().await;
+    }
+    // Garbage inside a frame is passed over.
+    hostile.send_raw(&[0, 0, 0, 3, 112, 131, 68]).await;
+    hostile.send_raw(&[255, 255, 255, 255]).await;
+    let NodeEvent::LinkDown {
+        name: ended, error, ..
+    } = stage.next_link_event().await
+    else {
+        panic!("the hostile link is still up");
+    };
+    assert_eq!(
+        (ended, error.kind()),
+        (name("hostile@127.0.0.1"), FailureKind::FrameTooLarge)
+    );
+    assert_eq!(stage.node.counters().unreadable_messages, 1);
+    // The healthy one still answers: a monitor of nobody fires.
+    let pid = b"\x58\x77\x09h@1.1.1.1\0\0\0\x01\0\0\0\0\0\0\0\x05";
+    let control = [&[112, 131, 104, 4, 97, 19][..], pid, b"\x77\x01x", &[97, 1]].concat();
+    let len = u32::try_from(control.len()).unwrap().to_be_bytes();
+    healthy.send_raw(&[&len[..], &control].concat()).await;
+    let answer = healthy.receive_raw(4 + 6).await.unwrap();
+    assert_eq!(answer[4..], [112, 131, 104, 5, 97, 21]);
+}
+
+#[tokio::test]
+async fn stopped_node_closes_its_links_and_leaves_epmd() {
+    let mut stage = Stage::set().await;
+    let (mut connection, _) = stage.call_in("peer@127.0.0.1").await;
+    prove(&mut connection).await;
+    stage.next_link_event().await;
+    stage.node.stop();
+    assert_eq!(connection.receive().await, None);
+    eventually("the name is gone", || {
+        stage.epmd.find("m").is_none().then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,68 @@
+//! Peers that dial us while we dial them.
+
+use std::time::Duration;
+
+use pgmesh_dist::NodeEvent;
+
+use crate::stage::{Stage, VISIBLE, acknowledge, challenge_frame, name, prove, status};
+
+/// Whoever merely claims a name must not keep us from dialling its owner.
+#[tokio::test]
+async fn claims_of_a_name_do_not_keep_us_from_dialling_it() {
+    let mut stage = Stage::set_with(|config| config.setup_timeout = Duration::from_secs(60)).await;
+    stage.epmd.add("z", stage.peer.port());
+    let z = name("z@127.0.0.1");
+    let script = async {
+        let mut first = stage.peer.accept().await;
+        let _our_name = first.receive().await.unwrap();
+        let (claim, said) = stage.call_in("z@127.0.0.1").await;
+        assert_eq!(said.unwrap(), status("ok_simultaneous"));
+        drop(claim);
+        // Our next dial gives way to nobody.
+        let mut second = stage.peer.accept().await;
+        let _our_name = second.receive().await.unwrap();
+        for _ in 0..5 {
+            let (_claim, said) = stage.call_in("z@127.0.0.1").await;
+            assert_eq!(said.unwrap(), status("nok"));
+        }
+        second.send(&status("ok")).await;
+        second.send(&challenge_frame(VISIBLE, "z@127.0.0.1")).await;
+        acknowledge(&mut second).await;
+        second
+    };
+    let (connected, _link) = tokio::join!(stage.node.connect(&z, false), script);
+    connected.unwrap();
+    assert!(matches!(
+        stage.next_link_event().await,
+        NodeEvent::LinkUp { .. }
+    ));
+}
+
+#[tokio::test]
+async fn simultaneous_connect_is_settled_by_the_greater_name() {
+    // Ours is "m@…": "z@…" wins against it, "a@…" loses.
+    for (peer_name, says) in [("z@127.0.0.1", "ok_simultaneous"), ("a@127.0.0.1", "nok")] {
+        let stage = Stage::set().await;
+        let (alive, _) = peer_name.split_once('@').unwrap();
+        stage.epmd.add(alive, stage.peer.port());
+        let peer = name(peer_name);
+        let script = async {
+            let mut dialled = stage.peer.accept().await;
+            let _our_name = dialled.receive().await.unwrap();
+            // Our dial is under way; now the peer's own arrives.
+            let (mut own, said) = stage.call_in(peer_name).await;
+            assert_eq!(said.unwrap(), status(says));
+            if says == "nok" {
+                dialled.send(&status("ok_simultaneous")).await;
+                dialled.send(&challenge_frame(VISIBLE, peer_name)).await;
+                acknowledge(&mut dialled).await;
+            } else {
+                dialled.send(&status("nok")).await;
+                prove(&mut own).await;
+            }
+            (own, dialled)
+        };
+        let (connected, _open) = tokio::join!(stage.node.connect(&peer, false), script);
+        connected.unwrap_or_else(|error| panic!("{peer_name}: {error}"));
+    }
+}
