@@ -10,7 +10,7 @@ use crate::stage::{Stage, name, prove};
 #[tokio::test]
 async fn silent_link_is_ticked_and_then_dropped() {
     let mut stage = Stage::set_with(|config| {
-        config.net_ticktime = Duration::from_millis(400);
+        config.net_ticktime = Duration::from_secs(1);
     })
     .await;
     let (mut connection, _) = stage.call_in("peer@127.0.0.1").await;
