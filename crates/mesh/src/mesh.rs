@@ -36,9 +36,6 @@ pub struct Mesh {
     events: VecDeque<Event>,
 }
 
-/// The kind of failure of a name that no pattern allows.
-const NOT_ALLOWED: &str = "not_allowed_here";
-
 /// In announce intervals: two of them, each as long as jitter makes it. Echoes
 /// further apart leave it open what was said in between.
 const LONGEST_ECHO_GAP: f64 = 2.5;
@@ -177,13 +174,11 @@ impl Mesh {
         };
         member.last_heard_at = Some(self.now);
         member.next_dial_at = None;
-        if member
-            .failure
-            .as_ref()
-            .is_none_or(|f| f.kind != NOT_ALLOWED)
-        {
+        let kind = IgnoredName::NotAllowed.kind();
+        let last = member.failure.as_ref();
+        if last.is_none_or(|last| last.kind != kind) {
             let failure = Failure {
-                kind: NOT_ALLOWED,
+                kind,
                 message: format!("cannot dial {name}: not allowed here (see --allow)"),
                 retry: Retry::Slowly,
             };

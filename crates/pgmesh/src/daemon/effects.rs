@@ -25,11 +25,8 @@ impl Daemon {
                 let node = self.node.clone();
                 let answer = DialAnswer::new(self.outcomes.clone(), &name, dial);
                 let task = tokio::spawn(async move {
-                    let failure = match node.connect(&name, false).await {
-                        Ok(()) => None,
-                        Err(error) => Some(event_log::failure(error.kind(), &error)),
-                    };
-                    answer.give(failure);
+                    let dialled = node.connect(&name, false).await;
+                    answer.give(dialled.map_err(|e| event_log::failure(e.kind(), &e)));
                 });
                 self.dials.insert(dial, task.abort_handle());
             }
@@ -74,37 +71,42 @@ struct DialAnswer {
     outcomes: mpsc::UnboundedSender<Outcome>,
     name: NodeName,
     dial: DialId,
-    /// Why there is no link; `None` if there is one.
-    failure: Option<Failure>,
+    /// `None` until the dial is over.
+    dialled: Option<Result<(), Failure>>,
 }
 
 impl DialAnswer {
     fn new(outcomes: mpsc::UnboundedSender<Outcome>, name: &NodeName, dial: DialId) -> Self {
-        let failure = Failure {
-            kind: "internal",
-            message: format!("cannot dial {name}: the attempt broke off (please report this)"),
-            retry: Retry::Slowly,
-        };
         Self {
             outcomes,
             name: name.clone(),
             dial,
-            failure: Some(failure),
+            dialled: None,
         }
     }
 
     /// Says how the dial went.
-    fn give(mut self, failure: Option<Failure>) {
-        self.failure = failure;
+    fn give(mut self, dialled: Result<(), Failure>) {
+        self.dialled = Some(dialled);
+    }
+
+    fn broke_off(&self) -> Failure {
+        let name = &self.name;
+        Failure {
+            kind: "internal",
+            message: format!("cannot dial {name}: the attempt broke off (please report this)"),
+            retry: Retry::Slowly,
+        }
     }
 }
 
 impl Drop for DialAnswer {
     fn drop(&mut self) {
         let dial = self.dial;
-        let outcome = match self.failure.take() {
-            None => Outcome::Dialled(dial),
-            Some(failure) => Outcome::DialFailed {
+        let dialled = self.dialled.take();
+        let outcome = match dialled.unwrap_or_else(|| Err(self.broke_off())) {
+            Ok(()) => Outcome::Dialled(dial),
+            Err(failure) => Outcome::DialFailed {
                 name: self.name.clone(),
                 dial,
                 failure,
@@ -126,7 +128,7 @@ mod tests {
         let answer = DialAnswer::new(outcomes, &name, DialId(7));
         let task = tokio::spawn(async move {
             std::future::pending::<()>().await;
-            answer.give(None);
+            answer.give(Ok(()));
         });
         task.abort();
         let Some(Outcome::DialFailed { dial, failure, .. }) = finished.recv().await else {
