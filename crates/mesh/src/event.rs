@@ -9,6 +9,8 @@ use crate::{Failure, Peer};
 pub enum Event {
     /// A name was heard for the first time, or again after it was forgotten.
     Heard(NodeName),
+    /// A node said that it leaves.
+    Goodbye(NodeName),
     /// A node is linked.
     NodeUp {
         /// Who.

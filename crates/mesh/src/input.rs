@@ -9,6 +9,9 @@ use crate::DialId;
 pub enum Input {
     /// A name was said on the channel.
     HeardName(NodeName),
+    /// A node said on the channel that it leaves. Anybody can say that of anybody:
+    /// a link that stands, or the next announcement, is worth more.
+    HeardGoodbye(NodeName),
     /// Our own announcement came back: we hear.
     EchoHeard,
     /// A link is up, whoever dialled. Replaces an older link of that name.

@@ -15,6 +15,8 @@ pub enum State {
     Down,
     /// Answered and said no, or may not be dialled.
     Refused,
+    /// Said that it leaves; not dialled before it is heard again.
+    Left,
 }
 
 impl State {
@@ -26,6 +28,7 @@ impl State {
             Self::Up(_) => "up",
             Self::Down => "down",
             Self::Refused => "refused",
+            Self::Left => "left",
         }
     }
 }
@@ -42,6 +45,8 @@ pub struct Member {
     pub(crate) next_dial_at: Option<Time>,
     pub(crate) attempts: u32,
     pub(crate) failure: Option<Failure>,
+    /// Whether the last that it said was goodbye.
+    pub(crate) leaving: bool,
 }
 
 impl Member {
@@ -56,6 +61,7 @@ impl Member {
             next_dial_at: None,
             attempts: 0,
             failure: None,
+            leaving: false,
         }
     }
 
@@ -103,6 +109,9 @@ impl Member {
 
     /// The state of a name whose link or dial has just ended.
     pub(crate) fn state_after(&self, failure: &Failure) -> State {
+        if self.leaving {
+            return State::Left;
+        }
         match (failure.retry, self.is_proven()) {
             (Retry::Slowly, _) => State::Refused,
             (Retry::Soon, true) => State::Down,
@@ -129,6 +138,8 @@ pub struct Counts {
     pub down: usize,
     /// Names that answered and said no, or may not be dialled.
     pub refused: usize,
+    /// Names that said goodbye.
+    pub left: usize,
     /// Hidden nodes, which count nowhere else.
     pub hidden: usize,
 }
@@ -146,6 +157,7 @@ impl Counts {
             State::Up(_) => self.up += 1,
             State::Down => self.down += 1,
             State::Refused => self.refused += 1,
+            State::Left => self.left += 1,
         }
     }
 }

@@ -84,6 +84,7 @@ impl Mesh {
         self.now = self.now.max(now);
         match input {
             Input::HeardName(name) => self.on_heard_name(name),
+            Input::HeardGoodbye(name) => self.on_heard_goodbye(&name),
             Input::EchoHeard => self.on_echo(),
             Input::LinkUp { peer, link } => self.on_link_up(peer, link),
             Input::LinkDown {
@@ -158,11 +159,23 @@ impl Mesh {
         let Some(member) = self.members.get_mut(&name) else {
             return;
         };
-        member.last_heard_at = Some(self.now);
+        member.on_heard(self.now);
         if member.is_idle() {
             member.pull_dial_forward(self.now);
         }
         self.attend(&name);
+    }
+
+    fn on_heard_goodbye(&mut self, name: &NodeName) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        if member.leaving {
+            return;
+        }
+        member.on_goodbye();
+        self.events.push_back(Event::Goodbye(name.clone()));
+        self.reschedule(name);
     }
 
     /// Shows a name that may not be dialled: a cluster that looks empty for want
@@ -271,7 +284,7 @@ impl Mesh {
             let retry = failure.retry;
             member.on_link_down(self.now, failure);
             let wait = own_retry(retry, member.attempts, &mut self.rng);
-            member.next_dial_at = Some(self.now + wait);
+            member.dial_again_at(self.now + wait);
             self.reschedule(name);
         }
     }
@@ -287,7 +300,7 @@ impl Mesh {
         let retry = failure.retry;
         member.on_dial_failed(failure.clone());
         let wait = own_retry(retry, member.attempts, &mut self.rng);
-        member.next_dial_at = Some(self.now + wait);
+        member.dial_again_at(self.now + wait);
         if retry != Retry::NotOurs {
             self.events.push_back(Event::DialFailed {
                 name: name.clone(),
@@ -373,7 +386,7 @@ impl Mesh {
         };
         member.on_dial_given_up();
         let wait = own_retry(Retry::Soon, member.attempts, &mut self.rng);
-        member.next_dial_at = Some(self.now + wait);
+        member.dial_again_at(self.now + wait);
         self.reschedule(name);
     }
 
@@ -414,6 +427,27 @@ const LIVED: Duration = Duration::from_secs(10);
 
 /// How a member changes; what follows from it for others is the mesh's.
 impl Member {
+    fn on_heard(&mut self, now: Time) {
+        self.last_heard_at = Some(now);
+        self.leaving = false;
+        if self.state == State::Left {
+            self.state = State::Heard;
+        }
+    }
+
+    fn on_goodbye(&mut self) {
+        self.leaving = true;
+        if self.is_idle() {
+            self.state = State::Left;
+            self.next_dial_at = None;
+        }
+    }
+
+    /// Who said goodbye is left alone until it is heard again.
+    fn dial_again_at(&mut self, at: Time) {
+        self.next_dial_at = Some(at).filter(|_| !self.leaving);
+    }
+
     /// A name that was just heard is dialled as soon as the least gap allows.
     fn pull_dial_forward(&mut self, now: Time) {
         let retry = self.failure.as_ref().map(|failure| failure.retry);
@@ -447,7 +481,11 @@ impl Member {
 
     fn on_dial_given_up(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
-        self.state = State::Heard;
+        self.state = if self.leaving {
+            State::Left
+        } else {
+            State::Heard
+        };
     }
 
     fn on_link_up(&mut self, now: Time, peer: Peer, link: LinkId) {
@@ -457,6 +495,7 @@ impl Member {
         self.last_linked_at = Some(now);
         self.next_dial_at = None;
         self.failure = None;
+        self.leaving = false;
     }
 
     /// A link that ended at once counts as one more failure, or a peer that closes
@@ -469,7 +508,11 @@ impl Member {
         } else {
             self.attempts.saturating_add(1)
         };
-        self.state = State::Down;
+        self.state = if self.leaving {
+            State::Left
+        } else {
+            State::Down
+        };
         self.last_linked_at = Some(now);
         self.failure = Some(failure);
     }
