@@ -10,10 +10,18 @@
 
 mod backoff;
 mod channel;
+mod connect;
+mod conninfo;
+mod ears;
 mod error;
+mod identify;
+mod keeper;
+mod payload;
 mod session;
 mod tls;
 
 pub use channel::{Channel, ChannelError};
+pub use conninfo::{Conninfo, ConninfoError, ConninfoErrorKind, ConninfoErrors, Environment};
 pub use error::{PostgresError, PostgresErrorKind};
-pub use session::{Announcer, Event, Events, Settings, spawn};
+pub use identify::{Identity, identify};
+pub use keeper::{Announcer, Event, Events, Settings, spawn};

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use pgmesh_discovery::{Announcer, Channel, Event, Events, PostgresErrorKind, Settings, spawn};
+use pgmesh_discovery::{
+    Announcer, Channel, Conninfo, Environment, Event, Events, PostgresErrorKind, Settings, spawn,
+};
 use pgmesh_name::NodeName;
 use pgmesh_testkit::ScratchPostgres;
 
@@ -16,9 +18,13 @@ fn name(text: &str) -> NodeName {
     text.parse().unwrap()
 }
 
+fn conninfo(url: &str) -> Conninfo {
+    Conninfo::parse(url, &Environment::default()).unwrap()
+}
+
 fn settings(postgres: &ScratchPostgres) -> Settings {
     Settings {
-        config: postgres.url().parse().unwrap(),
+        conninfo: conninfo(&postgres.url()),
         channel: Channel::new("Se\"cret").unwrap(),
         own: name("m@h"),
         announce_interval: Duration::from_millis(200),
@@ -133,9 +139,8 @@ async fn silent_observer_hears_itself_without_being_heard() {
 async fn what_is_wrong_has_its_kind() {
     let postgres = ScratchPostgres::start();
     let kind = async |url: String| {
-        let config = url.parse().unwrap();
         let wrong = Settings {
-            config,
+            conninfo: conninfo(&url),
             ..settings(&postgres)
         };
         let (_announcer, mut events) = spawn(wrong);
@@ -147,5 +152,5 @@ async fn what_is_wrong_has_its_kind() {
         .replace("//nosuch", "//postgres");
     assert_eq!(kind(unknown).await, PostgresErrorKind::UnknownDatabase);
     let tls = format!("{}?sslmode=require", postgres.url());
-    assert_eq!(kind(tls).await, PostgresErrorKind::Tls);
+    assert_eq!(kind(tls).await, PostgresErrorKind::TlsNotOffered);
 }

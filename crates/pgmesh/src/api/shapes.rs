@@ -1,5 +1,7 @@
 //! The JSON shapes. Scripts depend on them: fields may be added, never changed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What `/api/v1/status` and `pgmesh status --json` say.
@@ -31,6 +33,8 @@ pub(crate) struct Postgres {
     /// Whether no `--channel` was given: the channel is then made from the cookie.
     pub(crate) channel_from_cookie: bool,
     pub(crate) last_echo_s: Option<f64>,
+    /// What was said on the channel and is no name, counted by kind.
+    pub(crate) bad_payloads: BTreeMap<String, u64>,
     pub(crate) error: Option<Error>,
 }
 
@@ -48,6 +52,7 @@ pub(crate) struct Counts {
     pub(crate) up: usize,
     pub(crate) down: usize,
     pub(crate) refused: usize,
+    pub(crate) left: usize,
     /// Hidden nodes known, which count nowhere else.
     pub(crate) hidden: usize,
 }
@@ -56,7 +61,7 @@ pub(crate) struct Counts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) node: String,
-    /// `heard`, `dialing`, `up`, `down` or `refused`.
+    /// `heard`, `dialing`, `up`, `down`, `refused` or `left`.
     pub(crate) state: String,
     pub(crate) hidden: bool,
     /// Whether it lives on our host.

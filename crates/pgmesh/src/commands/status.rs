@@ -52,6 +52,18 @@ fn describe(status: &Status) -> String {
     if let Some(error) = &postgres.error {
         let _ = writeln!(text, "          {} ({})", error.message, error.kind);
     }
+    let bad: u64 = postgres.bad_payloads.values().sum();
+    if bad > 0 {
+        let kinds = postgres.bad_payloads.iter();
+        let kinds: Vec<_> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "          {bad} payloads were no names: {}",
+            kinds.join(", ")
+        );
+    }
     let registered = if status.epmd.registered { "" } else { "not " };
     let _ = writeln!(text, "epmd      {registered}registered");
     let scopes = &status.scopes;
@@ -68,15 +80,16 @@ fn describe(status: &Status) -> String {
 }
 
 fn members_line(counts: &Counts) -> String {
-    let linked_or_not = counts.up + counts.down + counts.dialing + counts.refused;
+    let told = counts.up + counts.down + counts.dialing + counts.refused + counts.left;
     format!(
-        "members   {} known: {} up, {} down, {} dialing, {} refused, {} waiting; {} hidden",
+        "members   {} known: {} up, {} down, {} dialing, {} refused, {} left, {} waiting; {} hidden",
         counts.heard,
         counts.up,
         counts.down,
         counts.dialing,
         counts.refused,
-        counts.heard.saturating_sub(linked_or_not),
+        counts.left,
+        counts.heard.saturating_sub(told),
         counts.hidden
     )
 }

@@ -47,6 +47,11 @@ impl EventLog {
                     tracing::info!(%node, event = "heard", left_out, "heard {node}");
                 }
             }
+            Event::Goodbye(node) => {
+                if let Some(Write { left_out }) = self.names.ask("goodbye", Instant::now()) {
+                    tracing::info!(%node, event = "goodbye", left_out, "{node} says goodbye");
+                }
+            }
             Event::NodeUp { peer, restarted } => {
                 let node = &peer.name;
                 let again = if *restarted { ", restarted" } else { "" };

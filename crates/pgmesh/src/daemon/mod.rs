@@ -136,7 +136,7 @@ fn node_config(settings: &RunSettings) -> NodeConfig {
 fn discovery_settings(settings: &RunSettings) -> Option<discovery::Settings> {
     let database = settings.database.clone()?;
     Some(discovery::Settings {
-        config: database.config,
+        conninfo: database.conninfo,
         channel: database.channel,
         own: settings.name.clone(),
         announce_interval: settings.announce_interval,

@@ -201,7 +201,9 @@ impl Daemon {
                 self.mesh.handle(now, Input::EchoHeard);
             }
             discovery::Event::Heard(name) => self.mesh.handle(now, Input::HeardName(name)),
+            discovery::Event::Goodbye(name) => self.mesh.handle(now, Input::HeardGoodbye(name)),
             discovery::Event::BadPayload { start, error } => {
+                self.view.bad_payload(error.kind());
                 self.log.bad_payload(&start, &error);
             }
         }

@@ -1,6 +1,6 @@
 //! What the daemon shows of itself: status, members, readiness.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pgmesh_discovery::{PostgresError, PostgresErrorKind};
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
@@ -24,6 +24,7 @@ pub(super) struct View {
 struct PostgresView {
     state: &'static str,
     error: Option<Error>,
+    bad_payloads: BTreeMap<&'static str, u64>,
 }
 
 struct LinkView {
@@ -49,7 +50,11 @@ impl View {
         Self {
             settings,
             creation,
-            postgres: PostgresView { state, error: None },
+            postgres: PostgresView {
+                state,
+                error: None,
+                bad_payloads: BTreeMap::new(),
+            },
             epmd_registered: false,
             links: HashMap::new(),
             reached: Reached::default(),
@@ -125,6 +130,10 @@ impl View {
         });
     }
 
+    pub(super) fn bad_payload(&mut self, kind: &'static str) {
+        *self.postgres.bad_payloads.entry(kind).or_default() += 1;
+    }
+
     pub(super) fn postgres_ended(&mut self) {
         self.postgres.state = "down";
     }
@@ -177,6 +186,7 @@ impl View {
                 channel: database.and_then(Database::shown_channel),
                 channel_from_cookie: database.is_some_and(|d| d.channel_from_cookie),
                 last_echo_s: mesh.last_echo_at().map(|at| seconds(now, at)),
+                bad_payloads: self.postgres.bad_payloads.iter().map(owned).collect(),
                 error: self.postgres.error.clone(),
             },
             epmd: Epmd {
@@ -189,6 +199,7 @@ impl View {
                 up: counts.up,
                 down: counts.down,
                 refused: counts.refused,
+                left: counts.left,
                 hidden: counts.hidden,
             },
         }
@@ -219,6 +230,10 @@ impl View {
             }),
         }
     }
+}
+
+fn owned((kind, count): (&&'static str, &u64)) -> (String, u64) {
+    ((*kind).to_owned(), *count)
 }
 
 /// How long ago, in seconds to the millisecond.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use pgmesh_discovery::Channel;
+use pgmesh_discovery::{Channel, Conninfo, Environment};
 use pgmesh_dist::Cookie;
 use pgmesh_mesh::{AnnounceScope, JoinScope};
 use pgmesh_name::{AllowList, NodeName};
@@ -54,7 +54,7 @@ pub(crate) struct RunSettings {
 /// Where names are said.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
-    pub(crate) config: tokio_postgres::Config,
+    pub(crate) conninfo: Conninfo,
     pub(crate) channel: Channel,
     /// The channel then is as secret as the cookie.
     pub(crate) channel_from_cookie: bool,
@@ -138,7 +138,7 @@ impl Reader<'_> {
         let log_format = self.word("log-format", &formats);
         let log = self.parsed("log", "write error, warn, info, debug or trace");
         let (cookie, cookie_warning) = cookie?;
-        let (database, channel_warning) = database?;
+        let (database, database_warnings) = database?;
         let name = name?;
         Some(RunSettings {
             socket: self.socket(&name),
@@ -160,9 +160,9 @@ impl Reader<'_> {
             min_cluster: min_cluster?,
             log_format: log_format?,
             log: log?,
-            warnings: [cookie_warning, channel_warning]
+            warnings: cookie_warning
                 .into_iter()
-                .flatten()
+                .chain(database_warnings)
                 .chain(unknown_variables())
                 .collect(),
             summary: self.raw.summary(),
@@ -190,24 +190,45 @@ impl Reader<'_> {
         self.keep(read_cookie(file))
     }
 
-    /// `Some((None, _))` when no database was given, which is no error.
-    fn database(&mut self, cookie: Option<&Cookie>) -> Option<(Option<Database>, Option<String>)> {
-        let Some(url) = self.raw.get("database-url") else {
+    /// Beside it the warnings. `Some((None, _))` when no database was given, which is
+    /// no error.
+    fn database(&mut self, cookie: Option<&Cookie>) -> Option<(Option<Database>, Vec<String>)> {
+        let environment = Environment::of_process();
+        let url = self.raw.get("database-url");
+        if url.is_none() && !environment.names_a_database() {
             let warning = "no --database-url: nothing is heard and nothing announced, \
                            only nodes that dial us are linked";
-            return Some((None, Some(warning.to_owned())));
-        };
-        let shown = self.shown("database-url");
-        let config = self.keep(parse_url(&shown, &url.text));
+            return Some((None, vec![warning.to_owned()]));
+        }
+        let conninfo = self.conninfo(url.map_or("", |url| &url.text), &environment);
         let channel = self.channel(cookie?);
-        let (channel, warning) = channel?;
-        let config = config?;
+        let (channel, channel_warning) = channel?;
+        let conninfo = conninfo?;
+        let warnings = conninfo.warnings().iter().cloned().chain(channel_warning);
+        let warnings = warnings.collect();
         let database = Database {
-            config,
+            conninfo,
             channel,
             channel_from_cookie: self.raw.get("channel").is_none(),
         };
-        Some((Some(database), warning))
+        Some((Some(database), warnings))
+    }
+
+    fn conninfo(&mut self, text: &str, environment: &Environment) -> Option<Conninfo> {
+        let shown = match self.raw.get("database-url") {
+            Some(_) => self.shown("database-url"),
+            None => "PGHOST and its companions".to_owned(),
+        };
+        match Conninfo::parse(text, environment) {
+            Ok(conninfo) => Some(conninfo),
+            Err(errors) => {
+                let wrong = |error: pgmesh_discovery::ConninfoError| {
+                    ConfigError::without_value(&shown, error.problem(), error.remedy())
+                };
+                self.errors.extend(errors.0.into_iter().map(wrong));
+                None
+            }
+        }
     }
 
     fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<String>)> {
@@ -351,33 +372,6 @@ impl Reader<'_> {
     }
 }
 
-/// Never shows the text: it may hold a password.
-fn parse_url(setting: &str, text: &str) -> Result<tokio_postgres::Config, ConfigError> {
-    let wrong = |problem: &str| {
-        let remedy = "write postgres://user@host:5432/database";
-        ConfigError::without_value(setting, problem, remedy)
-    };
-    // Ecto's own scheme, which means the same.
-    let text = text.replacen("ecto://", "postgres://", 1);
-    let known = ["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme));
-    if !known && !text.contains('=') {
-        return Err(wrong("does not begin with postgres://"));
-    }
-    let parsed = tokio_postgres::Config::from_str(&text);
-    let config = parsed.map_err(|error| wrong(&format!("is not understood: {}", cause(&error))))?;
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err(wrong("names no host"));
-    }
-    Ok(config)
-}
-
-/// The innermost cause; the outer text repeats nothing that was given.
-fn cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), cause)
-}
-
 /// Variables that look like settings and are none: a misspelt one is easily missed.
 fn unknown_variables() -> impl Iterator<Item = String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -411,30 +405,11 @@ mod tests {
     #[test]
     fn channel_made_from_the_cookie_is_not_shown() {
         let database = |channel_from_cookie| Database {
-            config: tokio_postgres::Config::new(),
+            conninfo: Conninfo::parse("postgres://u@h", &Environment::default()).unwrap(),
             channel: Channel::new("secret").unwrap(),
             channel_from_cookie,
         };
         assert_eq!(database(true).shown_channel(), None);
         assert_eq!(database(false).shown_channel().as_deref(), Some("secret"));
-    }
-
-    #[test]
-    fn password_in_a_url_is_in_no_error() {
-        for url in [
-            "postgres://u:hunter2@h:port/d",
-            "mysql://u:hunter2@h/d",
-            "postgres:///d?password=hunter2",
-            "port=x password=hunter2",
-        ] {
-            let error = parse_url("--database-url", url).unwrap_err();
-            assert!(!error.to_string().contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
-    fn ecto_urls_are_postgres_urls() {
-        let config = parse_url("--database-url", "ecto://app@db/app_prod").unwrap();
-        assert_eq!(config.get_dbname(), Some("app_prod"));
     }
 }

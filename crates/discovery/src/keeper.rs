@@ -1,0 +1,225 @@
+//! Keeps a session for ever: connect, listen, say, notice deafness, start over.
+
+use std::time::Duration;
+
+use pgmesh_name::{NameError, NodeName};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_postgres::Notification;
+
+use crate::backoff::Backoff;
+use crate::connect::{Connector, private_channel};
+use crate::ears::Ears;
+use crate::payload::{self, Payload};
+use crate::session::{QUEUE, Saying, Session};
+use crate::{Channel, Conninfo, PostgresError};
+
+/// Characters of a payload that is no name: enough to find who says it.
+const SHOWN: usize = 60;
+
+/// What a session needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where Postgres is and who we are there.
+    pub conninfo: Conninfo,
+    /// Where names are said.
+    pub channel: Channel,
+    /// Our own name, whose coming back proves that we hear.
+    pub own: NodeName,
+    /// How often [`Announcer::announce`] is called; two intervals without an echo
+    /// mean deaf.
+    pub announce_interval: Duration,
+    /// Whether we never announce ourselves: the echo then comes on a channel of
+    /// our own.
+    pub silent: bool,
+}
+
+/// What a session tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// It listens.
+    Up,
+    /// It is gone; another is on its way.
+    Down(PostgresError),
+    /// Our own words came back: we hear.
+    Echo,
+    /// A name was said.
+    Heard(NodeName),
+    /// A node said that it leaves.
+    Goodbye(NodeName),
+    /// Something else was said.
+    BadPayload {
+        /// How it begins.
+        start: String,
+        /// Why it is no name.
+        error: NameError,
+    },
+}
+
+/// The events of a session, in order. Postgres waits while it is full.
+pub type Events = mpsc::Receiver<Event>;
+
+/// Says names. Dropped, it ends the session.
+#[derive(Debug)]
+pub struct Announcer {
+    queue: mpsc::Sender<Vec<NodeName>>,
+}
+
+impl Announcer {
+    /// Says these names in one transaction, as soon as the session stands. Never
+    /// waits: while an earlier announcement is under way another is needless.
+    pub fn announce(&self, names: Vec<NodeName>) {
+        let _ = self.queue.try_send(names);
+    }
+}
+
+/// Starts a session that lasts until the [`Announcer`] or the [`Events`] are
+/// dropped. Must be called within a tokio runtime.
+pub fn spawn(settings: Settings) -> (Announcer, Events) {
+    let (queue, announcements) = mpsc::channel(1);
+    let (events, receiver) = mpsc::channel(QUEUE);
+    let application_name = format!("pgmesh/{}", settings.own);
+    tokio::spawn(keep(Keeper {
+        connector: Connector::new(settings.conninfo.clone(), &application_name),
+        echo_channel: settings.silent.then(private_channel),
+        settings,
+        announcements,
+        events,
+    }));
+    (Announcer { queue }, receiver)
+}
+
+struct Keeper {
+    settings: Settings,
+    connector: Connector,
+    /// Where a silent observer hears itself.
+    echo_channel: Option<String>,
+    announcements: mpsc::Receiver<Vec<NodeName>>,
+    events: mpsc::Sender<Event>,
+}
+
+/// Why a session is over.
+enum End {
+    /// Nobody needs it any more.
+    Unneeded,
+    Failed(PostgresError),
+}
+
+async fn keep(mut keeper: Keeper) {
+    let mut backoff = Backoff::default();
+    let events = keeper.events.clone();
+    loop {
+        let end = tokio::select! {
+            end = keeper.session(&mut backoff) => end,
+            () = events.closed() => return,
+        };
+        let End::Failed(error) = end else {
+            return;
+        };
+        let wait = backoff.next_wait(error.kind());
+        if keeper.events.send(Event::Down(error)).await.is_err() {
+            return;
+        }
+        sleep(wait).await;
+    }
+}
+
+impl Keeper {
+    async fn session(&mut self, backoff: &mut Backoff) -> End {
+        let mut listen = self.settings.channel.listen_statement();
+        if let Some(echo) = &self.echo_channel {
+            listen.push_str(&format!("; LISTEN {echo}"));
+        }
+        let mut session = match self.connector.connect(&listen).await {
+            Ok(session) => session,
+            Err(error) => return End::Failed(error),
+        };
+        // What was to be said before is out of date.
+        while self.announcements.try_recv().is_ok() {}
+        if self.events.send(Event::Up).await.is_err() {
+            return End::Unneeded;
+        }
+        match self.listen(&mut session, backoff).await {
+            Ok(()) => End::Unneeded,
+            Err(error) => End::Failed(error),
+        }
+    }
+
+    /// Serves a session that listens, until it fails or is no longer needed.
+    ///
+    /// What is being said is one more thing to wait for, not a pause: its answer
+    /// comes behind the notifications that fill the queue meanwhile.
+    async fn listen(
+        &mut self,
+        session: &mut Session,
+        backoff: &mut Backoff,
+    ) -> Result<(), PostgresError> {
+        let mut ears = Ears::new(self.settings.announce_interval);
+        let mut probe_at = Instant::now();
+        let mut saying: Option<Saying> = None;
+        loop {
+            let free = saying.is_none();
+            tokio::select! {
+                notification = session.hear() => {
+                    let event = self.understand(&notification?);
+                    if matches!(event, Event::Echo) {
+                        ears.on_echo();
+                        backoff.reset();
+                    }
+                    if self.events.send(event).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                said = finished(&mut saying), if !free => {
+                    saying = None;
+                    said?;
+                }
+                names = self.announcements.recv(), if free => {
+                    let Some(names) = names else {
+                        return Ok(());
+                    };
+                    let channel = self.settings.channel.as_str().to_owned();
+                    saying = Some(session.say(channel, texts(&names)));
+                }
+                () = sleep_until(probe_at), if free && self.echo_channel.is_some() => {
+                    // Jittered, so that many observers do not commit in step.
+                    let interval = self.settings.announce_interval;
+                    probe_at = Instant::now() + interval.mul_f64(0.8 + 0.4 * fastrand::f64());
+                    let echo = self.echo_channel.clone().unwrap_or_default();
+                    saying = Some(session.say(echo, texts(std::slice::from_ref(&self.settings.own))));
+                }
+                () = sleep_until(ears.deaf_at()) => {
+                    if ears.is_deaf() {
+                        return Err(PostgresError::deaf(ears.patience()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn understand(&self, notification: &Notification) -> Event {
+        if self.echo_channel.as_deref() == Some(notification.channel()) {
+            return Event::Echo;
+        }
+        match payload::parse(notification.payload()) {
+            Ok(Payload::Name(name)) if name == self.settings.own => Event::Echo,
+            Ok(Payload::Name(name)) => Event::Heard(name),
+            Ok(Payload::Goodbye(name)) => Event::Goodbye(name),
+            Err(error) => Event::BadPayload {
+                start: notification.payload().chars().take(SHOWN).collect(),
+                error,
+            },
+        }
+    }
+}
+
+fn texts(names: &[NodeName]) -> Vec<String> {
+    names.iter().map(NodeName::to_string).collect()
+}
+
+async fn finished(saying: &mut Option<Saying>) -> Result<(), PostgresError> {
+    match saying {
+        Some(saying) => saying.await,
+        None => std::future::pending().await,
+    }
+}

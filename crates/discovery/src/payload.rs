@@ -1,0 +1,74 @@
+//! What is said on a channel: names, in two dialects.
+//!
+//! libcluster_postgres says bare names. A public fork of it says
+//! `heartbeat:NAME`, and `goodbye:NAME` when a node leaves. Both are heard.
+
+use pgmesh_name::{NameError, NodeName};
+
+/// One payload, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// This node is there.
+    Name(NodeName),
+    /// This node leaves.
+    Goodbye(NodeName),
+}
+
+/// Reads a payload. No node can be started with a `:` in its alive name, so that
+/// no bare name is taken for a prefixed one.
+pub(crate) fn parse(text: &str) -> Result<Payload, NameError> {
+    if let Some(name) = text.strip_prefix("goodbye:") {
+        Ok(Payload::Goodbye(name.parse()?))
+    } else {
+        let name = text.strip_prefix("heartbeat:").unwrap_or(text);
+        Ok(Payload::Name(name.parse()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> NodeName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn both_dialects_are_heard() {
+        assert_eq!(parse("a@h"), Ok(Payload::Name(name("a@h"))));
+        assert_eq!(parse("heartbeat:a@h"), Ok(Payload::Name(name("a@h"))));
+        assert_eq!(parse("goodbye:a@h"), Ok(Payload::Goodbye(name("a@h"))));
+    }
+
+    #[test]
+    fn everything_else_has_its_kind() {
+        let kind = |text: &str| parse(text).unwrap_err().kind();
+        assert_eq!(kind(""), "empty");
+        assert_eq!(kind("goodbye:"), "empty");
+        assert_eq!(kind("nobody"), "at_signs");
+        assert_eq!(kind("a@b@c"), "at_signs");
+        assert_eq!(kind("@h"), "no_alive");
+        assert_eq!(kind("a@"), "no_host");
+        assert_eq!(kind(&format!("{}@h", "a".repeat(254))), "too_long");
+        assert_eq!(kind(&"x".repeat(7999)), "too_long");
+        for text in [
+            "o'brien@h",
+            "a\"b@h",
+            "a\u{1}@h",
+            "a\n@h",
+            "🦀@h",
+            "a b@h",
+            "Goodbye:a@h",
+        ] {
+            assert_eq!(kind(text), "bad_character", "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".*") {
+            let _ = parse(&text);
+        }
+    }
+}
