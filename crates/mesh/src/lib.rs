@@ -25,6 +25,7 @@ mod mesh;
 mod newcomers;
 mod time;
 mod timers;
+mod turns;
 
 pub use action::{Action, DialId};
 pub use config::{AnnounceScope, Config, JoinScope};

@@ -8,6 +8,7 @@ use pgmesh_name::NodeName;
 use crate::backoff::{jittered, least_gap, own_retry};
 use crate::newcomers::Newcomers;
 use crate::timers::Timers;
+use crate::turns::{Turn, Turns};
 use crate::{
     Action, AnnounceScope, Config, Counts, DialId, Event, Failure, IgnoredName, Input, JoinScope,
     LinkId, Member, Peer, Retry, State, Time,
@@ -27,6 +28,7 @@ pub struct Mesh {
     now: Time,
     members: BTreeMap<NodeName, Member>,
     newcomers: Newcomers,
+    turns: Turns,
     timers: Timers,
     last_dial: u64,
     announce_at: Option<Time>,
@@ -68,6 +70,7 @@ impl Mesh {
             now: Time::ZERO,
             members: BTreeMap::new(),
             newcomers: Newcomers::default(),
+            turns: Turns::default(),
             timers: Timers::default(),
             last_dial: 0,
             announce_at: None,
@@ -102,6 +105,7 @@ impl Mesh {
             Input::Timeout => self.on_timeout(),
             Input::Shutdown => self.on_shutdown(),
         }
+        self.serve_turns();
     }
 
     /// The next thing to do.
@@ -116,7 +120,7 @@ impl Mesh {
 
     /// When [`Input::Timeout`] is due, unless another input comes first.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let timers = [self.announce_at, self.timers.next()];
+        let timers = [self.announce_at, self.timers.next(), self.turns.next_at()];
         timers.into_iter().flatten().min()
     }
 
@@ -250,9 +254,10 @@ impl Mesh {
         }
         let name = peer.name.clone();
         self.newcomers.forget_name(&name);
+        self.turns.leave(&name);
         let member = self.members.entry(name.clone()).or_insert_with(Member::new);
         if let State::Dialing(dial) = member.state {
-            self.newcomers.dial_ended(dial);
+            self.turns.ended(dial);
             // It may be another dial than the one that this link came from.
             self.actions.push_back(Action::CancelDial(dial));
         }
@@ -296,11 +301,13 @@ impl Mesh {
         if member.state != State::Dialing(dial) {
             return;
         }
-        self.newcomers.dial_ended(dial);
+        self.turns.ended(dial);
         let retry = failure.retry;
         member.on_dial_failed(failure.clone());
         let wait = own_retry(retry, member.attempts, &mut self.rng);
-        member.dial_again_at(self.now + wait);
+        if member.is_proven() || !self.newcomers.is_crowded() {
+            member.dial_again_at(self.now + wait);
+        }
         if retry != Retry::NotOurs {
             self.events.push_back(Event::DialFailed {
                 name: name.clone(),
@@ -336,6 +343,7 @@ impl Mesh {
         self.announce_at = None;
         for name in self.names() {
             self.timers.set(&name, None);
+            self.turns.leave(&name);
         }
     }
 
@@ -355,9 +363,30 @@ impl Mesh {
         };
         let due = member.next_dial_at.is_some_and(|at| at <= self.now);
         if due && member.is_idle() && !self.stopping {
-            self.dial(name);
+            if member.is_proven() {
+                self.dial(name);
+            } else {
+                self.turns.wait(name);
+                self.await_turn(name);
+            }
         }
         self.reschedule(name);
+    }
+
+    /// Its own time has come; now others decide.
+    fn await_turn(&mut self, name: &NodeName) {
+        if let Some(member) = self.members.get_mut(name) {
+            member.next_dial_at = None;
+        }
+    }
+
+    fn serve_turns(&mut self) {
+        while let Some(Turn { name, give_up }) = self.turns.next(self.now) {
+            if let Some((dial, given_up)) = give_up {
+                self.give_up_dial(dial, &given_up);
+            }
+            self.dial(&name);
+        }
     }
 
     fn dial(&mut self, name: &NodeName) {
@@ -367,10 +396,8 @@ impl Mesh {
         self.last_dial += 1;
         let dial = DialId(self.last_dial);
         member.on_dial_started(self.now, dial);
-        if !member.is_proven()
-            && let Some((old, name)) = self.newcomers.dial_started(name, dial)
-        {
-            self.give_up_dial(old, &name);
+        if !member.is_proven() {
+            self.turns.started(name, dial, self.now);
         }
         self.actions.push_back(Action::Dial {
             name: name.clone(),
@@ -386,17 +413,20 @@ impl Mesh {
         };
         member.on_dial_given_up();
         let wait = own_retry(Retry::Soon, member.attempts, &mut self.rng);
-        member.dial_again_at(self.now + wait);
+        if !self.newcomers.is_crowded() {
+            member.dial_again_at(self.now + wait);
+        }
         self.reschedule(name);
     }
 
     /// Removes every trace of a name.
     fn drop_member(&mut self, name: &NodeName) {
         self.newcomers.forget_name(name);
+        self.turns.leave(name);
         self.timers.set(name, None);
         let removed = self.members.remove(name);
         if let Some(State::Dialing(dial)) = removed.map(|member| member.state) {
-            self.newcomers.dial_ended(dial);
+            self.turns.ended(dial);
             self.actions.push_back(Action::CancelDial(dial));
         }
     }

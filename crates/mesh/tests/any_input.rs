@@ -111,7 +111,7 @@ fn flood_of_names_is_bounded_and_keeps_the_proven() {
             }
         }
         while mesh.poll_event().is_some() {}
-        assert!(in_flight.len() <= 128);
+        assert!(in_flight.len() <= 256);
     }
     assert!(mesh.members().count() <= 4097);
     assert!(mesh.members().any(|(member, _)| *member == name(1)));
