@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 
 const ALIVE2_REQ: u8 = 120;
 const PORT_PLEASE2_REQ: u8 = 122;
+const NAMES_REQ: u8 = 110;
 
 type Names = Arc<Mutex<HashMap<String, u16>>>;
 
@@ -17,6 +19,7 @@ type Names = Arc<Mutex<HashMap<String, u16>>>;
 pub struct ScratchEpmd {
     port: u16,
     names: Names,
+    questions: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
@@ -26,10 +29,12 @@ impl ScratchEpmd {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let names = Names::default();
-        let server = tokio::spawn(serve(listener, names.clone()));
+        let questions = Arc::new(AtomicUsize::new(0));
+        let server = tokio::spawn(serve(listener, names.clone(), questions.clone()));
         Self {
             port,
             names,
+            questions,
             server,
         }
     }
@@ -37,6 +42,11 @@ impl ScratchEpmd {
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How many connections it has had.
+    pub fn questions(&self) -> usize {
+        self.questions.load(Ordering::Relaxed)
     }
 
     /// Enters a name as if a node had registered it.
@@ -56,8 +66,9 @@ impl Drop for ScratchEpmd {
     }
 }
 
-async fn serve(listener: TcpListener, names: Names) {
+async fn serve(listener: TcpListener, names: Names, questions: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {
+        questions.fetch_add(1, Ordering::Relaxed);
         let names = names.clone();
         tokio::spawn(async move {
             // A client that breaks off is its own test's business.
@@ -76,6 +87,7 @@ async fn answer(mut stream: TcpStream, names: Names) -> std::io::Result<()> {
             let port = names.lock().unwrap().get(&name).copied();
             stream.write_all(&port_reply(&name, port)).await
         }
+        NAMES_REQ => stream.write_all(&names_reply(&names)).await,
         ALIVE2_REQ => hold_registration(stream, &request, names).await,
         _ => Ok(()),
     }
@@ -91,6 +103,14 @@ fn port_reply(name: &str, port: Option<u16>) -> Vec<u8> {
     reply.extend(u16::try_from(name.len()).unwrap().to_be_bytes());
     reply.extend(name.as_bytes());
     reply.extend([0, 0]);
+    reply
+}
+
+fn names_reply(names: &Names) -> Vec<u8> {
+    let mut reply = vec![0; 4];
+    for (name, port) in names.lock().unwrap().iter() {
+        reply.extend(format!("name {name} at port {port}\n").into_bytes());
+    }
     reply
 }
 

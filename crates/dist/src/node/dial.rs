@@ -14,7 +14,7 @@ use super::{Direction, Identity, Inner, Node};
 use crate::epmd::EpmdError;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{self, HandshakeStream, Initiator, Proven};
-use crate::{ConnectError, Step, epmd};
+use crate::{ConnectError, Step};
 
 /// After giving way to the peer's own dial: how long that may take to arrive.
 const OTHER_DIAL_LIMIT: Duration = Duration::from_secs(2);
@@ -192,7 +192,8 @@ impl Inner {
 
     async fn ask_epmd(&self, host: IpAddr, peer: &NodeName) -> Result<u16, Failure> {
         let address = self.epmd_address(host);
-        match epmd::lookup(address, peer.alive(), self.config.setup_timeout).await {
+        let limit = self.config.setup_timeout;
+        match self.port_lookups.port(address, peer.alive(), limit).await {
             Ok(Some(port)) => Ok(port),
             Ok(None) => {
                 let detail = format!("its EPMD does not know {}", peer.alive());

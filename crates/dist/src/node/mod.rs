@@ -5,6 +5,7 @@ mod calls;
 mod dial;
 mod link_table;
 mod links;
+mod port_lookups;
 mod registration;
 mod resolver;
 mod unfinished;
@@ -27,6 +28,7 @@ use crate::{Cookie, LinkError, StartError, epmd};
 pub use calls::CallLimits;
 use calls::Calls;
 use link_table::{Attempt, LinkTable};
+use port_lookups::PortLookups;
 use resolver::Resolver;
 
 /// Creations below are left to old nodes and wildcards.
@@ -163,6 +165,7 @@ struct Inner {
     calls: Calls,
     counters: Counting,
     resolver: Resolver,
+    port_lookups: PortLookups,
     queued: TotalQueued,
     stopped: CancellationToken,
 }
@@ -243,6 +246,7 @@ impl Node {
             calls: Calls::default(),
             counters: Counting::default(),
             resolver: Resolver::default(),
+            port_lookups: PortLookups::default(),
             queued: TotalQueued::default(),
             stopped: CancellationToken::new(),
         };
