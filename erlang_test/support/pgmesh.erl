@@ -12,8 +12,8 @@
 
 -export_type([daemon/0, options/0, outcome/0]).
 
-%% Flags replace the defaults below, or are added to them.
--type options() :: #{name => node(), flags => #{string() => string()}, log => string()}.
+%% Flags replace the defaults below, or are added to them; false leaves one out.
+-type options() :: #{name => node(), flags => #{string() => string() | false}, log => string()}.
 -type daemon() :: #{name := node(), process := pid(), socket := string(), log := string(),
 	options := options()}.
 -type outcome() :: #{exit := running | non_neg_integer(), stdout := binary(), stderr := binary()}.
@@ -204,4 +204,4 @@ database_url(#{host := Host, port := Port, user := User, database := Database}) 
 	lists:flatten(io_lib:format("postgres://~s@~s:~b/~s", [User, Host, Port, Database])).
 
 flag_list(Flags) ->
-	lists:append([[Flag, Value] || {Flag, Value} <- maps:to_list(Flags)]).
+	lists:append([[Flag, Value] || {Flag, Value} <- maps:to_list(Flags), Value =/= false]).
