@@ -342,6 +342,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn page_on_postgres_shows_every_kind_and_remedy() {
+        let page = include_str!("../../../docs/POSTGRES.md");
+        for kind in PostgresErrorKind::ALL {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{}` |", kind.as_str())));
+            let shown = row.is_some_and(|row| row.contains(kind.remedy()));
+            assert!(shown, "{}: {}", kind.as_str(), kind.remedy());
+        }
+    }
+
     /// The queue of a real server holds 8 GB; its code is all that can be shown.
     #[test]
     fn full_queue_has_its_kind() {
