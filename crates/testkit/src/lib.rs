@@ -6,12 +6,14 @@
 // A tool of tests: its panics are their failures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod certificates;
 mod epmd;
 mod eventually;
 mod postgres;
 mod scripted_peer;
 
+pub use certificates::{Certificates, PASSPHRASE, ServerCertificate};
 pub use epmd::ScratchEpmd;
 pub use eventually::eventually;
-pub use postgres::ScratchPostgres;
+pub use postgres::{PostgresBuilder, ScratchPostgres, this_user};
 pub use scripted_peer::{PeerConnection, ScriptedPeer};
