@@ -1,0 +1,118 @@
+//! Where we differ from psql on purpose, or psql's versions from each other.
+
+use crate::row::{Row, row};
+
+/// What becomes of a row with us.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    Connects,
+    Refuses,
+}
+
+use Expected::{Connects, Refuses};
+
+/// A row, what becomes of it, and why.
+pub(crate) const ROWS: &[(Row, Expected, &str)] = &[
+    (
+        row("ecto://open@localhost:{tls}/postgres"),
+        Connects,
+        "Ecto's URLs are used as they are",
+    ),
+    (
+        row("ecto://open@localhost:{tls}/postgres?pool_size=10"),
+        Connects,
+        "Ecto's own parameters are not about the session",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?pool_size=10"),
+        Connects,
+        "the same, in a URL with the other scheme",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?pgbouncer=true"),
+        Connects,
+        "Prisma's own parameter; the session notices itself when it is deaf",
+    ),
+    (
+        row("postgres://open@localhost:{plain}/postgres?ssl=false"),
+        Connects,
+        "Ecto's way of saying sslmode=disable",
+    ),
+    (
+        row("postgres://open@localhost:{plain}/postgres?ssl=true"),
+        Refuses,
+        "Ecto's and libpq's way of saying sslmode=require",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslcrl={root}"),
+        Refuses,
+        "revocation lists are not checked here, and whoever gives one expects it",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslcrldir={folder}"),
+        Refuses,
+        "the same",
+    ),
+    (
+        row("host={socket} port={tls} user=open dbname=postgres requirepeer=nosuch"),
+        Refuses,
+        "the server's user is not checked here, and whoever gives one expects it",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslmode=verify-full&sslrootcert=system"),
+        Refuses,
+        "since 16: no authority of the system has signed this certificate",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslmode=require&sslrootcert=system"),
+        Refuses,
+        "since 16: weak modes are refused with the system's authorities",
+    ),
+    (
+        row("postgres://open@localhost:{dead},localhost:{tls}/postgres?load_balance_hosts=random"),
+        Connects,
+        "since 16",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?load_balance_hosts=nonsense"),
+        Refuses,
+        "since 16",
+    ),
+    (
+        row("postgres://scram:secret@localhost:{tls}/postgres?require_auth=scram-sha-256"),
+        Refuses,
+        "since 16; the way of proving a password is not chosen here",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslmode=require&sslnegotiation=postgres"),
+        Connects,
+        "since 17: as ever",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslmode=require&sslnegotiation=direct"),
+        Refuses,
+        "since 17: TLS is negotiated here",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslcertmode=disable"),
+        Connects,
+        "since 16",
+    ),
+    (
+        row(
+            "postgres://app@localhost:{tls}/postgres?sslcertmode=disable&sslcert={app.crt}&sslkey={app_pkcs8.key}",
+        ),
+        Refuses,
+        "since 16: the certificate that the server asks for stays here",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?fallback_application_name=x"),
+        Connects,
+        "psql always gives its own",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres").with(&[("PGSSLMODE", ""), ("PGUSER", "")]),
+        Connects,
+        "an empty variable counts as not set: containers are full of them",
+    ),
+];
