@@ -52,8 +52,18 @@ pub enum ServerCertificate {
     NameOnly,
     /// CN=localhost, and 127.0.0.1 as the only alternative name.
     NameAndAddress,
+    /// For 127.0.0.1 by CN, and localhost by alternative name.
+    AddressInName,
+    /// For 127.0.0.1, but as if that were a name.
+    AddressAsName,
     /// For *.db.test.
     Wildcard,
+    /// CN=*.db.test and no alternative names.
+    WildcardNameOnly,
+    /// For *.test, a whole top level.
+    TopWildcard,
+    /// For d*.test.
+    PartialWildcard,
     /// As the good one, signed by the intermediate authority, which is sent along.
     Chain,
     /// As the good one, signed with SHA-384: channel binding hashes with that.
@@ -62,14 +72,19 @@ pub enum ServerCertificate {
 
 impl ServerCertificate {
     /// One of each.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Good,
         Self::WrongHost,
         Self::Expired,
         Self::SelfSigned,
         Self::NameOnly,
         Self::NameAndAddress,
+        Self::AddressInName,
+        Self::AddressAsName,
         Self::Wildcard,
+        Self::WildcardNameOnly,
+        Self::TopWildcard,
+        Self::PartialWildcard,
         Self::Chain,
         Self::Sha384,
     ];
@@ -83,7 +98,12 @@ impl ServerCertificate {
             Self::SelfSigned => "server_self_signed",
             Self::NameOnly => "server_name_only",
             Self::NameAndAddress => "server_name_and_address",
+            Self::AddressInName => "server_address_in_name",
+            Self::AddressAsName => "server_address_as_name",
             Self::Wildcard => "server_wildcard",
+            Self::WildcardNameOnly => "server_wildcard_name_only",
+            Self::TopWildcard => "server_top_wildcard",
+            Self::PartialWildcard => "server_partial_wildcard",
             Self::Chain => "server_chain",
             Self::Sha384 => "server_sha384",
         }
@@ -104,7 +124,12 @@ impl ServerCertificate {
             Self::SelfSigned => Subject::new("localhost", &["DNS:localhost"]),
             Self::NameOnly => Subject::new("localhost", &[]),
             Self::NameAndAddress => Subject::new("localhost", &["IP:127.0.0.1"]),
+            Self::AddressInName => Subject::new("127.0.0.1", &["DNS:localhost"]),
+            Self::AddressAsName => Subject::new("pgmesh", &["DNS:127.0.0.1"]),
             Self::Wildcard => Subject::new("*.db.test", &["DNS:*.db.test"]),
+            Self::WildcardNameOnly => Subject::new("*.db.test", &[]),
+            Self::TopWildcard => Subject::new("*.test", &["DNS:*.test"]),
+            Self::PartialWildcard => Subject::new("d*.test", &["DNS:d*.test"]),
             Self::Sha384 => Subject {
                 digest: MessageDigest::sha384(),
                 ..good
