@@ -1,16 +1,21 @@
 //! Running a row through psql and through us, and what came of it.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgmesh_discovery::{Conninfo, Environment, identify};
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 use crate::row::Row;
 use crate::world::World;
 
 /// The rows are about connecting, not about waiting.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Rows at once: more than there are cores, since they wait for servers.
+const AT_A_TIME: usize = 4;
 
 /// What psql is called by default, and we for once.
 const APPLICATION: &str = "psql";
@@ -46,17 +51,34 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Runs one row.
-    pub(crate) async fn compare(&mut self, world: &World, row: &Row) {
-        let (theirs, ours) = tokio::join!(psql(world, row), ours(world, row));
+    /// Runs rows, a few at a time. `heading` is what they have in common.
+    pub(crate) async fn compare(&mut self, heading: &str, world: &Arc<World>, rows: Vec<Row>) {
+        let free = Arc::new(Semaphore::new(AT_A_TIME));
+        let compare = |row: Row| {
+            let (world, free) = (world.clone(), free.clone());
+            tokio::spawn(async move {
+                let _place = free.acquire_owned().await;
+                let (theirs, ours) = tokio::join!(psql(&world, &row), ours(&world, &row));
+                (row, theirs, ours)
+            })
+        };
+        let running: Vec<_> = rows.into_iter().map(compare).collect();
+        for task in running {
+            let (row, theirs, ours) = task.await.unwrap();
+            let row = format!("{heading}: {}", world.fill(&row.to_string()));
+            self.count(&row, &theirs, &ours);
+        }
+    }
+
+    fn count(&mut self, row: &str, theirs: &Outcome, ours: &Outcome) {
         // Their texts for a refusal are their own.
-        match (&theirs, &ours) {
+        match (theirs, ours) {
             (Ok(theirs), Ok(ours)) if theirs == ours => self.connected += 1,
             (Err(_), Err(error)) if !is_hanging(error) => self.refused += 1,
             _ => self.differing.push(format!(
                 "{row}\n  psql: {}\n  ours: {}",
-                show(&theirs),
-                show(&ours)
+                show(theirs),
+                show(ours)
             )),
         }
     }

@@ -22,14 +22,16 @@ mod syntax;
 mod tls;
 mod world;
 
+use std::sync::Arc;
+
 use pgmesh_testkit::ServerCertificate;
 
 use compare::Tally;
 use world::World;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connects_where_psql_connects() {
-    let world = World::make();
+    let world = Arc::new(World::make());
     let mut tally = Tally::default();
     let tables = [
         addresses::ROWS,
@@ -42,14 +44,13 @@ async fn connects_where_psql_connects() {
         tls::PARAMETERS,
         tls::RULES,
     ];
-    for row in tables.into_iter().flatten() {
-        tally.compare(&world, row).await;
+    for table in tables {
+        tally.compare("tables", &world, table.to_vec()).await;
     }
     for which in ServerCertificate::ALL {
         world.use_certificate(which);
-        for row in tls::verification(which) {
-            tally.compare(&world, &row).await;
-        }
+        let rows = tls::verification(which);
+        tally.compare(which.stem(), &world, rows).await;
     }
     tally.finish();
 }

@@ -115,4 +115,71 @@ pub(crate) const ROWS: &[(Row, Expected, &str)] = &[
         Connects,
         "an empty variable counts as not set: containers are full of them",
     ),
+    (
+        row(" postgres://open@localhost:{tls}/postgres\n"),
+        Connects,
+        "blanks around a URL come from files; psql takes it for a database's name",
+    ),
+    (
+        row("postgres://open@localhost:%20{tls}/postgres"),
+        Refuses,
+        "psql lets blanks pass in a port",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?application_name="),
+        Connects,
+        "with a name all the same; psql then has none",
+    ),
+    (
+        row("host=localhost port={tls} user=open dbname=postgres ssl=true"),
+        Connects,
+        "psql knows ssl=true in URLs only",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?sslmode=REQUIRE"),
+        Connects,
+        "it can mean nothing else",
+    ),
+    (
+        row("postgres://open@localhost:{tls}/postgres?keepalives_idle=0&keepalives_interval=-1"),
+        Connects,
+        "0 is the system's default, as libpq's manual says; psql hands it to the kernel",
+    ),
+    (
+        row("postgres://open@localhost:{plain},localhost:{tls}/postgres?sslmode=require"),
+        Connects,
+        "a server that will not do is passed over; psql stops at whichever answers",
+    ),
+    (
+        row("postgres://only_tls@localhost:{plain},localhost:{tls}/postgres"),
+        Connects,
+        "the same for one that rejects the user; only a wrong password is final",
+    ),
+    (
+        row(
+            "host=other.test,localhost hostaddr=127.0.0.1,127.0.0.1 port={tls} user=open \
+             dbname=postgres sslmode=verify-full sslrootcert={root}",
+        ),
+        Connects,
+        "the same for one that cannot prove its name",
+    ),
+    (
+        row("hostaddr=127.0.0.1 port={tls} user=open dbname=postgres \
+             sslmode=verify-full sslrootcert={root}"),
+        Connects,
+        "the address is in the certificate; psql wants a name beside it",
+    ),
+    (
+        row("hostaddr=::1 port={tls} user=open dbname=postgres \
+             sslmode=verify-full sslrootcert={root}"),
+        Refuses,
+        "this address is not",
+    ),
+    (
+        row(
+            "host=127.1 port={tls} user=open dbname=postgres sslmode=verify-full sslrootcert={root}",
+        ),
+        Refuses,
+        "an address is verified in its usual form only",
+    ),
 ];

@@ -7,6 +7,7 @@ use std::fmt;
 pub(crate) type Variable = (&'static str, &'static str);
 
 /// What is between braces is put in by the world: `{tls}` is a port.
+#[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) text: Cow<'static, str>,
     pub(crate) variables: &'static [Variable],

@@ -28,32 +28,53 @@ const HOSTS: [&str; 9] = [
 
 /// How a server with this certificate is verified.
 pub(crate) fn verification(which: ServerCertificate) -> Vec<Row> {
-    let stem = which.stem();
-    let mut texts = Vec::new();
-    for mode in MODES {
-        let user = "postgres://open@localhost:{tls}/postgres";
-        texts.push(format!("{user}?sslmode={mode}"));
-        texts.push(format!("{user}?sslmode={mode}&sslrootcert={{root}}"));
-    }
-    for host in HOSTS {
-        texts.push(format!(
-            "host={host} hostaddr=127.0.0.1 port={{tls}} user=open dbname=postgres \
-             sslmode=verify-full sslrootcert={{root}}"
-        ));
-    }
-    for root in [
-        "other_root.crt",
-        "intermediate.crt",
-        "both_roots.pem",
-        &format!("{stem}.crt"),
-    ] {
-        texts.push(format!(
-            "postgres://open@localhost:{{tls}}/postgres?sslmode=verify-ca&sslrootcert={{{root}}}"
-        ));
+    let mut texts = by_name();
+    if trust_matters(which) {
+        texts.extend(in_every_mode());
+        texts.extend(by_other_roots(which));
     }
     // A session must be bound to the certificate that it has.
     texts.push("postgres://scram:secret@localhost:{tls}/postgres?channel_binding=require".into());
     texts.into_iter().map(Row::from).collect()
+}
+
+/// Not only by which name it is known.
+fn trust_matters(which: ServerCertificate) -> bool {
+    use ServerCertificate::{Chain, Expired, Good, NameOnly, SelfSigned, Wildcard, WrongHost};
+    let those = [
+        Good, WrongHost, Expired, SelfSigned, NameOnly, Wildcard, Chain,
+    ];
+    those.contains(&which)
+}
+
+fn by_name() -> Vec<String> {
+    let text = |host| {
+        format!(
+            "host={host} hostaddr=127.0.0.1 port={{tls}} user=open dbname=postgres \
+             sslmode=verify-full sslrootcert={{root}}"
+        )
+    };
+    HOSTS.into_iter().map(text).collect()
+}
+
+fn in_every_mode() -> impl Iterator<Item = String> {
+    let text =
+        |mode, root| format!("postgres://open@localhost:{{tls}}/postgres?sslmode={mode}{root}");
+    let roots = ["", "&sslrootcert={root}"];
+    MODES
+        .into_iter()
+        .flat_map(move |mode| roots.map(|root| text(mode, root)))
+}
+
+fn by_other_roots(which: ServerCertificate) -> Vec<String> {
+    let own = format!("{}.crt", which.stem());
+    let text = |root: &str| {
+        format!(
+            "postgres://open@localhost:{{tls}}/postgres?sslmode=verify-ca&sslrootcert={{{root}}}"
+        )
+    };
+    let roots = ["other_root.crt", "intermediate.crt", "both_roots.pem", &own];
+    roots.map(text).into()
 }
 
 /// Clients' certificates, from parameters, variables and the home.
@@ -114,8 +135,10 @@ pub(crate) const CLIENTS: &[Row] = &[
     row(
         "postgres://open@localhost:{tls}/postgres?sslmode=require&sslcert={unknown.crt}&sslkey={unknown.key}",
     ),
+    // Up to TLS 1.2: later, the refusal comes after the handshake, and what psql makes of
+    // it depends on which of two reads it reaches.
     row(
-        "postgres://open@localhost:{tls}/postgres?sslmode=prefer&sslcert={unknown.crt}&sslkey={unknown.key}",
+        "postgres://open@localhost:{tls}/postgres?sslmode=prefer&sslcert={unknown.crt}&sslkey={unknown.key}&ssl_max_protocol_version=TLSv1.2",
     ),
     row(
         "postgres://open@localhost:{tls}/postgres?sslmode=prefer&sslcert={expired.crt}&sslkey={expired.key}&ssl_max_protocol_version=TLSv1.2",
@@ -222,7 +245,6 @@ pub(crate) const CLIENTS: &[Row] = &[
 /// Other parameters about TLS.
 pub(crate) const PARAMETERS: &[Row] = &[
     row("postgres://open@localhost:{tls}/postgres?sslmode=nonsense"),
-    row("postgres://open@localhost:{tls}/postgres?sslmode=REQUIRE"),
     row("postgres://open@localhost:{tls}/postgres?sslmode="),
     row("postgres://open@localhost:{tls}/postgres?ssl=true"),
     row("postgres://open@localhost:{plain}/postgres?ssl=true"),
@@ -288,15 +310,11 @@ pub(crate) const PARAMETERS: &[Row] = &[
     row("postgres://open@[::1]:{tls}/postgres?sslmode=verify-full&sslrootcert={root}"),
     row("postgres://open@[::1]:{tls}/postgres?sslmode=verify-ca&sslrootcert={root}"),
     row(
-        "hostaddr=127.0.0.1 port={tls} user=open dbname=postgres sslmode=verify-full sslrootcert={root}",
-    ),
-    row(
         "hostaddr=127.0.0.1 port={tls} user=open dbname=postgres sslmode=verify-ca sslrootcert={root}",
     ),
     row(
         "host=127.0.0.1 hostaddr=127.0.0.1 port={tls} user=open dbname=postgres sslmode=verify-full sslrootcert={root}",
     ),
-    row("host=127.1 port={tls} user=open dbname=postgres sslmode=verify-full sslrootcert={root}"),
     row(
         "host=localhost. hostaddr=127.0.0.1 port={tls} user=open dbname=postgres sslmode=verify-full sslrootcert={root}",
     ),
