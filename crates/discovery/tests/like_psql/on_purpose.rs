@@ -182,4 +182,16 @@ pub(crate) const ROWS: &[(Row, Expected, &str)] = &[
         Refuses,
         "an address is verified in its usual form only",
     ),
+    (
+        row("postgres://app@localhost:{tls}/postgres?sslcert={app.crt}&sslkey={app_encrypted.key}"),
+        Refuses,
+        "psql asks for the passphrase at the terminal",
+    ),
+    (
+        row(
+            "postgres://app@localhost:{tls}/postgres?sslcert={app_rsa.crt}&sslkey={app_pkcs1_encrypted.key}",
+        ),
+        Refuses,
+        "the same",
+    ),
 ];

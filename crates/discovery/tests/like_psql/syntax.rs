@@ -222,13 +222,18 @@ pub(crate) const PARAMETERS: &[Row] = &[
         ("PGDATABASE", "postgres"),
     ]),
     row("service=nosuch").with(&[("PGSERVICEFILE", "{services}")]),
-    row("service=nested").with(&[("PGSERVICEFILE", "{services}")]),
-    row("service=unknown").with(&[("PGSERVICEFILE", "{services}")]),
-    row("service=spaces port={tls} user=open dbname=postgres")
+    row("service=nested host=localhost port={tls} dbname=postgres")
         .with(&[("PGSERVICEFILE", "{services}")]),
-    row("service=no_equals").with(&[("PGSERVICEFILE", "{services}")]),
-    row("service='not a group'").with(&[("PGSERVICEFILE", "{services}")]),
-    row("service=").with(&[("PGSERVICEFILE", "{services}")]),
+    row("service=unknown host=localhost port={tls} dbname=postgres")
+        .with(&[("PGSERVICEFILE", "{services}")]),
+    row("service=spaces user=open host=localhost port={tls} dbname=postgres")
+        .with(&[("PGSERVICEFILE", "{services}")]),
+    row("service=no_equals host=localhost port={tls} dbname=postgres")
+        .with(&[("PGSERVICEFILE", "{services}")]),
+    row("service='not a group' user=open host=localhost port={tls} dbname=postgres")
+        .with(&[("PGSERVICEFILE", "{services}")]),
+    row("service='' user=open host=localhost port={tls} dbname=postgres")
+        .with(&[("PGSERVICEFILE", "{services}")]),
     row("service=mesh"),
     row("service=mesh").with(&[("PGSERVICEFILE", "/nonexistent")]),
     row("postgres://open@localhost:{tls}/postgres").with(&[("PGSERVICEFILE", "/nonexistent")]),

@@ -96,10 +96,6 @@ pub(crate) const CLIENTS: &[Row] = &[
     row(
         "postgres://app@localhost:{tls}/postgres?sslcert={app.crt}&sslkey={app_encrypted.key}&sslpassword=wrong",
     ),
-    row("postgres://app@localhost:{tls}/postgres?sslcert={app.crt}&sslkey={app_encrypted.key}"),
-    row(
-        "postgres://app@localhost:{tls}/postgres?sslcert={app_rsa.crt}&sslkey={app_pkcs1_encrypted.key}",
-    ),
     row(
         "postgres://app@localhost:{tls}/postgres?sslcert={app.crt}&sslkey={app_pkcs8.key}&sslpassword=needless",
     ),
@@ -165,7 +161,16 @@ pub(crate) const CLIENTS: &[Row] = &[
         "postgres://half:wrong@localhost:{tls}/postgres?sslcert={stranger.crt}&sslkey={stranger.key}",
     ),
     row(
-        "postgres://app_full:secret@localhost:{tls}/postgres?sslcert={app.crt}&sslkey={app_pkcs8.key}",
+        "postgres://stranger:secret@localhost:{tls}/postgres?sslcert={stranger.crt}&sslkey={stranger.key}",
+    ),
+    row(
+        "postgres://stranger:wrong@localhost:{tls}/postgres?sslcert={stranger.crt}&sslkey={stranger.key}",
+    ),
+    row(
+        "postgres://stranger:secret@localhost:{tls}/postgres?sslcert={app.crt}&sslkey={app_pkcs8.key}",
+    ),
+    row(
+        "postgres://stranger:secret@localhost:{tls}/postgres?channel_binding=require&sslcert={stranger.crt}&sslkey={stranger.key}",
     ),
     // The home's own.
     row("postgres://app@localhost:{tls}/postgres").with(&[("HOME", "{home_client}")]),

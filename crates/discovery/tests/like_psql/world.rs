@@ -17,8 +17,8 @@ hostssl   all app        all cert
 host      all app        all reject
 hostssl   all half       all scram-sha-256 clientcert=verify-ca
 host      all half       all reject
-hostssl   all app_full   all scram-sha-256 clientcert=verify-full
-host      all app_full   all reject
+hostssl   all stranger   all scram-sha-256 clientcert=verify-full
+host      all stranger   all reject
 host      all rejected   all reject
 host      all scram,half,"co:lon",prepared,"us er@x" all scram-sha-256
 host      all hashed     all md5
@@ -39,7 +39,7 @@ CREATE ROLE reader LOGIN;
 ALTER ROLE reader SET default_transaction_read_only = on;
 CREATE ROLE scram LOGIN PASSWORD 'secret';
 CREATE ROLE half LOGIN PASSWORD 'secret';
-CREATE ROLE app_full LOGIN PASSWORD 'secret';
+CREATE ROLE stranger LOGIN PASSWORD 'secret';
 CREATE ROLE cleartext LOGIN PASSWORD 'secret';
 CREATE ROLE "co:lon" LOGIN PASSWORD 'pa:ss\word';
 CREATE ROLE "us er@x" LOGIN PASSWORD 'p@ss:/%';
@@ -67,12 +67,15 @@ dbname=postgres
 sslmode=verify-full
 sslrootcert={root}
 [nested]
+user=open
 service=mesh
 [unknown]
+user=open
 nosuch=1
 [spaces]
-host = localhost
+application_name = x
 [no_equals]
+user=open
 host
 [user_only]
 user=open
