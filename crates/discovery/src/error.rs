@@ -36,6 +36,8 @@ pub enum PostgresErrorKind {
     TooManyConnections,
     /// It wants TLS, and we want none.
     TlsRequired,
+    /// It wants a certificate of ours, or another one.
+    ClientCertificate,
     /// No line of its pg_hba.conf lets us in.
     NotPermitted,
     /// It refuses this user or password.
@@ -58,7 +60,7 @@ pub enum PostgresErrorKind {
 
 impl PostgresErrorKind {
     /// Every kind, for tables and metrics.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::UnknownHost,
         Self::Unreachable,
         Self::Timeout,
@@ -70,6 +72,7 @@ impl PostgresErrorKind {
         Self::NotReady,
         Self::TooManyConnections,
         Self::TlsRequired,
+        Self::ClientCertificate,
         Self::NotPermitted,
         Self::Authentication,
         Self::UnknownDatabase,
@@ -105,7 +108,10 @@ impl PostgresErrorKind {
                 "turn ssl on at the server, or say sslmode=prefer",
             ),
             Self::TlsFiles => ("tls_files", "check sslrootcert, sslcert and sslkey"),
-            Self::Tls => ("tls", "check sslmode, and that it is Postgres that answers"),
+            Self::Tls => (
+                "tls",
+                "check sslmode and channel_binding, and that it is Postgres that answers",
+            ),
             Self::TlsCertificate => (
                 "tls_certificate",
                 "check sslrootcert and the host in the URL, or renew the server's certificate",
@@ -116,6 +122,10 @@ impl PostgresErrorKind {
                 "raise max_connections, or close others",
             ),
             Self::TlsRequired => ("tls_required", "say sslmode=require in the URL"),
+            Self::ClientCertificate => (
+                "client_certificate",
+                "check sslcert and sslkey: who signed it, for whom, until when",
+            ),
             Self::NotPermitted => (
                 "not_permitted",
                 "add a line for this host, user and database to its pg_hba.conf",
@@ -247,12 +257,10 @@ fn kind_of_client_error(error: &tokio_postgres::Error, detail: &str) -> Postgres
         PostgresErrorKind::Closed
     } else if detail.contains("does not support TLS") {
         PostgresErrorKind::TlsNotOffered
-    } else if detail.contains("TLS") {
+    } else if detail.contains("TLS") || detail.contains("channel binding") {
         PostgresErrorKind::Tls
     } else if detail.contains("password") || detail.contains("authentication") {
         PostgresErrorKind::Authentication
-    } else if detail.contains("channel binding") {
-        PostgresErrorKind::Tls
     } else {
         PostgresErrorKind::Other
     }
@@ -265,6 +273,7 @@ fn kind_of_io(error: &io::Error) -> PostgresErrorKind {
         | io::ErrorKind::BrokenPipe => PostgresErrorKind::Closed,
         io::ErrorKind::TimedOut => PostgresErrorKind::Timeout,
         // An alert of the server's, once its side of the handshake looked done.
+        _ if is_alert(&error.to_string()) => PostgresErrorKind::ClientCertificate,
         _ if error.to_string().contains("SSL routines") => PostgresErrorKind::Tls,
         _ => PostgresErrorKind::Unreachable,
     }
@@ -274,12 +283,26 @@ fn kind_of_tls(problem: &TlsProblem) -> PostgresErrorKind {
     match problem {
         TlsProblem::File(_) => PostgresErrorKind::TlsFiles,
         TlsProblem::Handshake(error) if is_verification(error) => PostgresErrorKind::TlsCertificate,
+        TlsProblem::Handshake(error) if is_alert(&error.to_string()) => {
+            PostgresErrorKind::ClientCertificate
+        }
         TlsProblem::Handshake(_) | TlsProblem::Internal(_) => PostgresErrorKind::Tls,
     }
 }
 
 fn is_verification(error: &native_tls::Error) -> bool {
     error.to_string().contains("certificate verify failed")
+}
+
+/// Whether the server objects to our certificate, in TLS' own words.
+fn is_alert(text: &str) -> bool {
+    let objections = [
+        "unknown ca",
+        "certificate expired",
+        "bad certificate",
+        "certificate required",
+    ];
+    text.contains("alert") && objections.iter().any(|objection| text.contains(objection))
 }
 
 /// Of OpenSSL's lines a person needs the reason in brackets at the end.
@@ -305,6 +328,7 @@ fn kind_of_server_error(said: &DbError) -> PostgresErrorKind {
 
 fn kind_of_state(code: &str, routine: &str, message: &str) -> PostgresErrorKind {
     match code {
+        "28000" if message.contains("certificate") => PostgresErrorKind::ClientCertificate,
         "28000" if routine == "ClientAuthentication" => {
             let in_the_clear = message.contains("no encryption") || message.contains("SSL off");
             if in_the_clear {

@@ -28,8 +28,9 @@ pub(super) fn ways(mode: SslMode, place: &Place) -> &'static [Encryption] {
 /// Whether the other way may do better: the server refused this one, or TLS came
 /// to nothing. A server that cannot be reached is no better reached the other way.
 pub(super) fn other_way_may_help(kind: PostgresErrorKind, said_by_server: bool) -> bool {
-    use PostgresErrorKind::{Tls, TlsCertificate, TlsFiles};
-    said_by_server || matches!(kind, Tls | TlsCertificate | TlsFiles)
+    use PostgresErrorKind::{ClientCertificate, Tls, TlsCertificate, TlsFiles};
+    let tls_failed = matches!(kind, ClientCertificate | Tls | TlsCertificate | TlsFiles);
+    said_by_server || tls_failed
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod service_file;
 mod uri;
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,7 +73,9 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = self.port;
         match &self.place {
-            Place::Tcp { host, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Place::Tcp { host, .. } if host.parse::<Ipv6Addr>().is_ok() => {
+                write!(f, "[{host}]:{port}")
+            }
             Place::Tcp { host, .. } => write!(f, "{host}:{port}"),
             Place::Unix(folder) => write!(f, "{}/.s.PGSQL.{port}", folder.display()),
         }
@@ -195,7 +197,7 @@ impl Conninfo {
                 return Err(ConninfoError::syntax("it does not begin with postgres://").into());
             }
         };
-        let service = parameters.some("service").map(str::to_owned);
+        let service = parameters.get("service").map(str::to_owned);
         let service = service.or_else(|| environment.variable("PGSERVICE").map(str::to_owned));
         if let Some(service) = service {
             parameters.add_service(service_file::read(&service, environment)?);

@@ -145,7 +145,7 @@ impl Reader<'_> {
     // Servers.
 
     fn servers(&mut self) -> Vec<Server> {
-        let hosts = self.list("host");
+        let hosts = self.hosts();
         let addresses = self.addresses();
         let ports = self.ports();
         let count = hosts.len().max(addresses.len()).max(1);
@@ -168,6 +168,22 @@ impl Reader<'_> {
             }
         };
         (0..count).map(server).collect()
+    }
+
+    /// No host has such characters: these come from passwords that were not escaped,
+    /// and must not be shown as a host's name. With a dot before it, OpenSSL would
+    /// take any host of that domain for the right one.
+    fn hosts(&mut self) -> Vec<String> {
+        let hosts = self.list("host");
+        let is_none = |host: &String| {
+            let odd = |char: char| char.is_whitespace() || "@;=".contains(char);
+            !host.starts_with('/') && (host.starts_with('.') || host.contains(odd))
+        };
+        if hosts.iter().any(is_none) {
+            let remedy = "write names or addresses; in a password write %40 for @";
+            self.bad_value("host", remedy);
+        }
+        hosts
     }
 
     fn addresses(&mut self) -> Vec<Option<IpAddr>> {

@@ -57,7 +57,10 @@ fn section(text: &str, service: &str) -> Result<Option<Vec<(String, String)>>, C
             let wrong =
                 || ConninfoError::syntax("a line of the service file is not of the form key=value");
             let (key, value) = line.split_once('=').ok_or_else(wrong)?;
-            pairs.push((key.trim_end().to_owned(), value.to_owned()));
+            if key == "service" {
+                return Err(ConninfoError::syntax("a service refers to another service"));
+            }
+            pairs.push((key.to_owned(), value.to_owned()));
         }
     }
     Ok(pairs)
@@ -69,11 +72,12 @@ mod tests {
 
     #[test]
     fn section_of_that_name_is_read() {
-        let text = "# comment\n[a]\nhost=x\n\n[b]\nhost=y\n port = 1\n[c]\nhost=z";
+        let text = "# comment\n[a]\nhost=x\n\n[b]\nhost=y\n port= 1\n[c]\nhost=z";
         let pairs = section(text, "b").unwrap().unwrap();
         let expected = [("host", "y"), ("port", " 1")];
         assert_eq!(pairs, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
         assert_eq!(section(text, "d").unwrap(), None);
         assert!(section("[a]\nnonsense", "a").is_err());
+        assert!(section("[a]\nservice=b", "a").is_err());
     }
 }

@@ -125,6 +125,8 @@ fn no_password_in_any_message() {
         "password=hunter2 port=x",
         "password='hunter2",
         "hunter2",
+        "postgres://u:x@hunter2@h",
+        "host=h;password=hunter2",
         "postgres:///d?password=hunter2&sslmode=hunter2",
     ] {
         let told = match parse_in(text, &[("PGPASSWORD", "hunter2")]) {

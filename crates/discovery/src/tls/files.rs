@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use native_tls::{Certificate, Identity};
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
+use openssl::x509::X509;
 
 use crate::conninfo::{IdentityFiles, RootCertificates, SslMode, TlsSettings};
 
@@ -23,6 +24,8 @@ pub(crate) enum FileProblem {
         "there is no place for a root certificate (no sslrootcert, no home), and sslmode verifies"
     )]
     NoRootPlace,
+    #[error("{0} holds no root certificate")]
+    EmptyRoot(PathBuf),
     #[error("root certificates {0} are not understood: {1}")]
     BadRoot(PathBuf, native_tls::Error),
     #[error("there is a certificate of ours, and its key {0} is not there")]
@@ -31,7 +34,9 @@ pub(crate) enum FileProblem {
     ExposedKey(PathBuf),
     #[error("key {0} is not understood, or its password (sslpassword) is wrong")]
     BadKey(PathBuf, #[source] ErrorStack),
-    #[error("certificate {0} is not understood, or its key does not fit: {1}")]
+    #[error("key {0} is not the one of our certificate")]
+    OtherKey(PathBuf),
+    #[error("certificate {0} is not understood: {1}")]
     BadCertificate(PathBuf, native_tls::Error),
 }
 
@@ -75,7 +80,7 @@ pub(super) fn load_roots(settings: &TlsSettings) -> Result<Option<Vec<Certificat
     let pem = read(file)?;
     match Certificate::stack_from_pem(&pem) {
         Ok(roots) if !roots.is_empty() => Ok(Some(roots)),
-        Ok(_) => Err(FileProblem::NoRoot(file.clone())),
+        Ok(_) => Err(FileProblem::EmptyRoot(file.clone())),
         Err(error) => Err(FileProblem::BadRoot(file.clone(), error)),
     }
 }
@@ -92,7 +97,16 @@ pub(super) fn load_identity(settings: &TlsSettings) -> Result<Option<Identity>, 
     let key = load_key(files)?;
     let unusable = |error| FileProblem::BadCertificate(files.certificate.clone(), error);
     let identity = Identity::from_pkcs8(&certificate, &key).map_err(unusable)?;
+    if !key_fits(&certificate, &key) {
+        return Err(FileProblem::OtherKey(files.key.clone()));
+    }
     Ok(Some(identity))
+}
+
+fn key_fits(certificate: &[u8], key: &[u8]) -> bool {
+    let public = X509::from_pem(certificate).and_then(|certificate| certificate.public_key());
+    let private = PKey::private_key_from_pem(key);
+    matches!((public, private), (Ok(public), Ok(private)) if public.public_eq(&private))
 }
 
 /// The key as PKCS#8, the only form that native-tls takes, from PKCS#1, SEC1 or
@@ -100,6 +114,9 @@ pub(super) fn load_identity(settings: &TlsSettings) -> Result<Option<Identity>, 
 fn load_key(files: &IdentityFiles) -> Result<Vec<u8>, FileProblem> {
     let file = &files.key;
     let metadata = fs::metadata(file).map_err(|_| FileProblem::NoKey(file.clone()))?;
+    if !metadata.is_file() {
+        return Err(FileProblem::NoKey(file.clone()));
+    }
     // libpq's rule: a key of root's may be readable for a group.
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & forbidden != 0 {

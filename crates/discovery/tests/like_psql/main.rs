@@ -67,5 +67,12 @@ async fn differs_from_psql_only_on_purpose() {
             ));
         }
     }
+    for (certificate, host) in on_purpose::STRICTER {
+        world.use_certificate(*certificate);
+        let ours = compare::ours(&world, &tls::by_name(host).into()).await;
+        if ours.is_ok() {
+            wrong.push(format!("{certificate:?} proves {host} to us"));
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

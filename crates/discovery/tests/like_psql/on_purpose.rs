@@ -1,5 +1,7 @@
 //! Where we differ from psql on purpose, or psql's versions from each other.
 
+use pgmesh_testkit::ServerCertificate;
+
 use crate::row::{Row, row};
 
 /// What becomes of a row with us.
@@ -136,6 +138,13 @@ pub(crate) const ROWS: &[(Row, Expected, &str)] = &[
         "psql knows ssl=true in URLs only",
     ),
     (
+        row(
+            "postgres://scram:secret@localhost:{tls}/postgres?channel_binding=require&sslmode=allow",
+        ),
+        Connects,
+        "what fails for want of TLS is tried with TLS; psql gives up",
+    ),
+    (
         row("postgres://open@localhost:{tls}/postgres?sslmode=REQUIRE"),
         Connects,
         "it can mean nothing else",
@@ -194,4 +203,14 @@ pub(crate) const ROWS: &[(Row, Expected, &str)] = &[
         Refuses,
         "the same",
     ),
+];
+
+/// Certificates and names that libpq takes for a match and OpenSSL does not: an
+/// address that is no address in the certificate, and a star for a top level.
+pub(crate) const STRICTER: &[(ServerCertificate, &str)] = &[
+    (ServerCertificate::AddressInName, "127.0.0.1"),
+    (ServerCertificate::AddressAsName, "127.0.0.1"),
+    (ServerCertificate::TopWildcard, "db.test"),
+    (ServerCertificate::TopWildcard, "DB.test"),
+    (ServerCertificate::TopWildcard, "other.test"),
 ];

@@ -39,7 +39,6 @@ pub(crate) const ROWS: &[Row] = &[
     row("postgres://scram:secret@localhost:{tls}/postgres?channel_binding=nonsense"),
     row("postgres://scram:secret@localhost:{tls}/postgres?channel_binding=require&sslmode=require"),
     row("postgres://scram:secret@localhost:{tls}/postgres?channel_binding=require&sslmode=disable"),
-    row("postgres://scram:secret@localhost:{tls}/postgres?channel_binding=require&sslmode=allow"),
     row("postgres://scram:secret@localhost:{tls}/postgres?channel_binding=disable&sslmode=disable"),
     row(
         "postgres://scram:secret@localhost:{tls}/postgres?channel_binding=require&ssl_max_protocol_version=TLSv1.2",

@@ -2,6 +2,7 @@
 
 use pgmesh_testkit::ServerCertificate;
 
+use crate::on_purpose::STRICTER;
 use crate::row::{Row, row};
 
 const MODES: [&str; 6] = [
@@ -28,7 +29,12 @@ const HOSTS: [&str; 9] = [
 
 /// How a server with this certificate is verified.
 pub(crate) fn verification(which: ServerCertificate) -> Vec<Row> {
-    let mut texts = by_name();
+    let same = |host: &&str| {
+        !STRICTER
+            .iter()
+            .any(|(other, stricter)| (*other, *stricter) == (which, *host))
+    };
+    let mut texts: Vec<_> = HOSTS.into_iter().filter(same).map(by_name).collect();
     if trust_matters(which) {
         texts.extend(in_every_mode());
         texts.extend(by_other_roots(which));
@@ -47,14 +53,12 @@ fn trust_matters(which: ServerCertificate) -> bool {
     those.contains(&which)
 }
 
-fn by_name() -> Vec<String> {
-    let text = |host| {
-        format!(
-            "host={host} hostaddr=127.0.0.1 port={{tls}} user=open dbname=postgres \
-             sslmode=verify-full sslrootcert={{root}}"
-        )
-    };
-    HOSTS.into_iter().map(text).collect()
+/// Verified under this name.
+pub(crate) fn by_name(host: &str) -> String {
+    format!(
+        "host={host} hostaddr=127.0.0.1 port={{tls}} user=open dbname=postgres \
+         sslmode=verify-full sslrootcert={{root}}"
+    )
 }
 
 fn in_every_mode() -> impl Iterator<Item = String> {
