@@ -127,7 +127,7 @@ impl Connector {
         target: TargetSession,
         listen: &str,
     ) -> Result<Session, PostgresError> {
-        let limit = self.limit();
+        let limit = self.limit_of(server);
         let mut outcome = Err(PostgresError::new(
             PostgresErrorKind::UnknownHost,
             "the host has no address",
@@ -154,10 +154,16 @@ impl Connector {
         self.prove(session, door).await
     }
 
-    /// For each address.
-    fn limit(&self) -> Duration {
-        let servers = u32::try_from(self.conninfo.servers.len()).unwrap_or(u32::MAX);
-        let share = (CONNECT_LIMIT / servers).max(LEAST_LIMIT);
+    /// For each address. Beside others, one that was silent last time gets no more
+    /// than the least, or the others would be asked too rarely.
+    fn limit_of(&self, server: &Server) -> Duration {
+        let count = self.conninfo.servers.len();
+        let share = if count > 1 && self.silent.contains(server) {
+            LEAST_LIMIT
+        } else {
+            CONNECT_LIMIT / u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        let share = share.max(LEAST_LIMIT);
         self.conninfo.connect_timeout.unwrap_or(share)
     }
 
@@ -253,7 +259,7 @@ impl Connector {
 
     async fn open(&self, door: &Door) -> std::io::Result<(Wire, Option<u16>)> {
         let given = self.conninfo.connect_timeout;
-        let limit = given.unwrap_or(self.limit().min(TCP_LIMIT));
+        let limit = given.unwrap_or(TCP_LIMIT);
         match (&door.server.place, door.address) {
             (Place::Unix(folder), _) => {
                 let wire = wire::open_unix(folder, door.server.port, limit).await?;

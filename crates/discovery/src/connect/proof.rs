@@ -15,39 +15,44 @@ use crate::{PostgresError, PostgresErrorKind};
 
 /// For the second connection, and again for the words to come through.
 const LIMIT: Duration = Duration::from_secs(2);
+/// For all of it: each step is another that can hang.
+const PROOF_LIMIT: Duration = Duration::from_secs(5);
 
 impl Connector {
+    /// A session that hears what others say. `door` is where a second connection can
+    /// be had; without one there is nothing to prove.
     pub(super) async fn prove(
         &self,
         mut session: Session,
         door: Option<Door>,
     ) -> Result<Session, PostgresError> {
-        let Some(door) = door else {
-            return Ok(session);
-        };
+        if let Some(door) = door {
+            let proof = self.hear_another(&mut session, &door);
+            let proven = timeout(PROOF_LIMIT, proof).await;
+            proven.map_err(|_| PostgresError::timeout(PROOF_LIMIT))??;
+        }
+        Ok(session)
+    }
+
+    async fn hear_another(&self, session: &mut Session, door: &Door) -> Result<(), PostgresError> {
         let channel = private_channel();
         session.execute(&format!("LISTEN {channel}")).await?;
-        match timeout(LIMIT, self.say_once(&door, &channel)).await {
-            Ok(Ok(())) => {}
+        if let Err(error) = self.say_in_time(door, &channel).await {
             // No second connection to be had: the echo has to do.
-            Ok(Err(error)) => {
-                tracing::debug!("cannot prove that others are heard: {error}");
-                return Ok(session);
-            }
-            Err(_) => {
-                tracing::debug!("cannot prove that others are heard: no second session in time");
-                return Ok(session);
-            }
+            tracing::debug!("cannot prove that others are heard: {error}");
+            return Ok(());
         }
         if timeout(LIMIT, session.hear_on(&channel)).await.is_err() {
-            return Err(PostgresError::new(
-                PostgresErrorKind::Pooler,
-                "what another session says is not heard: a pooler in transaction mode is between",
-            )
-            .at(&door.server));
+            let detail = "what another session says is not heard: \
+                          a pooler in transaction mode is between";
+            return Err(PostgresError::new(PostgresErrorKind::Pooler, detail));
         }
-        session.execute(&format!("UNLISTEN {channel}")).await?;
-        Ok(session)
+        session.execute(&format!("UNLISTEN {channel}")).await
+    }
+
+    async fn say_in_time(&self, door: &Door, channel: &str) -> Result<(), PostgresError> {
+        let said = timeout(LIMIT, self.say_once(door, channel)).await;
+        said.unwrap_or_else(|_| Err(PostgresError::timeout(LIMIT)))
     }
 
     async fn say_once(&self, door: &Door, channel: &str) -> Result<(), PostgresError> {
