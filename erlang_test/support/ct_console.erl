@@ -64,6 +64,8 @@ milliseconds_since(Case, Started) ->
 
 report(_, Config, ok, _) when Config =:= init_per_suite; Config =:= end_per_suite ->
 	ok;
+report(_, {Config, _Group, _}, ok, _) when Config =:= init_per_group; Config =:= end_per_group ->
+	ok;
 report(Suite, Case, ok, Ms) ->
 	say("ok    ~s: ~s (~.1f s)~n", [Suite, case_name(Case), Ms / 1000]);
 report(Suite, Case, Result, Ms) ->

@@ -98,9 +98,13 @@ spec(#{directory := Directory} = Lab, Data, Port) ->
 	#{program => Program, args => Args, directory => Directory,
 		stdout => Log, stderr => Log, stop_signal => 'QUIT'}.
 
-%% Made on first use, beside the directories of the cases.
+%% Made on first use, beside the directories of the cases. Cases may run in
+%% parallel: the others wait for the first.
 template(Directory) ->
 	Template = filename:join(filename:dirname(Directory), "pgdata"),
+	global:trans({?MODULE, self()}, fun() -> template_once(Template) end).
+
+template_once(Template) ->
 	case filelib:is_dir(Template) of
 		true -> Template;
 		false -> make_template(Template)
