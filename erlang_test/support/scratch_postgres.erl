@@ -1,4 +1,4 @@
-%% A Postgres of our own, to be stopped and started at will.
+%% A Postgres of our own, to be stopped and started, frozen and promoted at will.
 %%
 %% The data directory is made once in a run and copied for each case; trust
 %% authentication, no fsync, sockets in the case's directory. Postgres refuses
@@ -6,12 +6,16 @@
 -module(scratch_postgres).
 -behaviour(gen_server).
 
--export([start/1, options/1, up/1, down/2]).
+-export([start/1, start_standby/2, options/1, up/1, down/2, promote/1]).
+-export([freeze/2, thaw/1]).
 -export([start_link/1, init/1, handle_call/3, handle_cast/2, terminate/2]).
 
--export_type([postgres/0]).
+-export_type([postgres/0, part/0]).
 
 -opaque postgres() :: #{server := pid(), port := inet:port_number()}.
+%% What can be frozen: the process that takes connections, all of them, or the
+%% backend with this process id.
+-type part() :: postmaster | everything | pos_integer().
 
 -define(READY_MS, 20000).
 -define(DOWN_MS, 20000).
@@ -19,13 +23,19 @@
 %% Returns when Postgres answers.
 -spec start(map()) -> postgres().
 start(#{directory := Directory} = Lab) ->
-	Port = free_port:pick(),
 	Data = filename:join(Directory, "pgdata"),
 	"" = os:cmd(lists:flatten(io_lib:format("cp -a '~s' '~s' 2>&1", [template(Directory), Data]))),
-	Server = lab:start(Lab, {?MODULE, start_link, [spec(Lab, Data, Port)]}),
-	Postgres = #{server => Server, port => Port},
-	ok = up(Postgres),
-	Postgres.
+	launch(Lab, "postgres", Data).
+
+%% A streaming standby of another; returns when it answers.
+-spec start_standby(lab:lab(), postgres()) -> postgres().
+start_standby(#{directory := Directory} = Lab, #{port := PrimaryPort}) ->
+	Data = filename:join(Directory, "pgdata-standby"),
+	ok = make_directory(Data),
+	ok = run_program(Data, [bin("pg_basebackup"), "-D", Data, "-h", "127.0.0.1",
+		"-p", integer_to_list(PrimaryPort), "-U", "postgres", "--checkpoint=fast",
+		"--write-recovery-conf", "--no-sync"]),
+	launch(Lab, "standby", Data).
 
 -spec options(postgres()) -> pg_session:options().
 options(#{port := Port}) ->
@@ -44,11 +54,36 @@ up(#{server := Server} = Postgres) ->
 down(#{server := Server}, Mode) ->
 	gen_server:call(Server, {down, Mode}, ?DOWN_MS + 1000).
 
+%% Makes a standby a primary; returns when it is one.
+-spec promote(postgres()) -> ok.
+promote(Postgres) ->
+	[[_]] = query("SELECT pg_promote(false)", Postgres),
+	_ = eventually:eventually(fun() ->
+		query("SELECT pg_is_in_recovery()", Postgres) =:= [[<<"f">>]]
+	end, ?READY_MS),
+	ok.
+
+%% Stands still, sockets stay open. To be thawed by thaw/1, or by the case's end.
+-spec freeze(postgres(), part()) -> ok.
+freeze(#{server := Server}, Part) ->
+	gen_server:call(Server, {freeze, Part}).
+
+%% Everything that was frozen goes on.
+-spec thaw(postgres()) -> ok.
+thaw(#{server := Server}) ->
+	gen_server:call(Server, thaw).
+
 answers(Options) ->
 	case pg_session:connect(Options) of
 		{ok, Session} -> pg_session:close(Session) =:= ok;
 		{error, Reason} -> Reason
 	end.
+
+query(Sql, Postgres) ->
+	{ok, Session} = pg_session:connect(options(Postgres)),
+	{ok, Rows, After} = pg_session:query(Sql, Session),
+	ok = pg_session:close(After),
+	Rows.
 
 %% gen_server.
 
@@ -57,7 +92,7 @@ start_link(Spec) ->
 
 init(Spec) ->
 	process_flag(trap_exit, true),
-	{ok, #{spec => Spec, process => none}}.
+	{ok, #{spec => Spec, process => none, frozen => []}}.
 
 handle_call(up, _From, #{process := none, spec := Spec} = State) ->
 	{ok, Process} = os_process:start_link(Spec),
@@ -70,14 +105,21 @@ handle_call({down, Mode}, _From, #{process := Process} = State) ->
 	ok = os_process:signal(Process, shutdown_signal(Mode)),
 	Status = os_process:await_exit(Process, ?DOWN_MS),
 	ok = os_process:stop(Process),
-	{reply, stopped(Status), State#{process := none}}.
+	{reply, stopped(Status), State#{process := none}};
+handle_call({freeze, Part}, _From, #{process := Process, frozen := Frozen} = State) ->
+	Pids = do_freeze(Part, os_process:os_pid(Process)),
+	{reply, ok, State#{frozen := Pids ++ Frozen}};
+handle_call(thaw, _From, State) ->
+	{reply, ok, do_thaw(State)}.
 
 handle_cast(_Message, State) ->
 	{noreply, State}.
 
+%% What is frozen cannot obey.
 terminate(_Reason, #{process := none}) ->
 	ok;
-terminate(_Reason, #{process := Process}) ->
+terminate(_Reason, #{process := Process} = State) ->
+	_ = do_thaw(State),
 	os_process:stop(Process).
 
 shutdown_signal(fast) -> 'INT';
@@ -86,12 +128,50 @@ shutdown_signal(immediate) -> 'QUIT'.
 stopped(running) -> {error, does_not_stop};
 stopped(_) -> ok.
 
-%% The program.
+%% Freezing.
+
+%% The postmaster first: it would have new children while the others are counted.
+do_freeze(everything, Postmaster) ->
+	[Postmaster] = do_freeze(postmaster, Postmaster),
+	Children = children(Postmaster),
+	ok = send_signal("STOP", Children),
+	[Postmaster | Children];
+do_freeze(postmaster, Postmaster) ->
+	ok = send_signal("STOP", [Postmaster]),
+	[Postmaster];
+do_freeze(Backend, Postmaster) ->
+	true = lists:member(Backend, children(Postmaster)),
+	ok = send_signal("STOP", [Backend]),
+	[Backend].
+
+do_thaw(#{frozen := Frozen} = State) ->
+	ok = send_signal("CONT", Frozen),
+	State#{frozen := []}.
+
+children(Postmaster) ->
+	{ok, Children} = file:read_file(io_lib:format("/proc/~b/task/~b/children", [Postmaster, Postmaster])),
+	[binary_to_integer(Pid) || Pid <- string:lexemes(Children, " \n")].
+
+%% Some may be gone meanwhile.
+send_signal(_, []) ->
+	ok;
+send_signal(Signal, Pids) ->
+	_ = os:cmd(lists:flatten(["kill -s ", Signal, [[$\s, integer_to_list(Pid)] || Pid <- Pids]])),
+	ok.
+
+%% The programs.
+
+launch(Lab, Name, Data) ->
+	Port = free_port:pick(),
+	Server = lab:start(Lab, {?MODULE, start_link, [spec(Lab, Name, Data, Port)]}),
+	Postgres = #{server => Server, port => Port},
+	ok = up(Postgres),
+	Postgres.
 
 %% SIGQUIT at the end, and not SIGKILL, lets it give back its shared memory.
-spec(#{directory := Directory} = Lab, Data, Port) ->
-	Log = lab:log_file(Lab, "postgres"),
-	{Program, Args} = as_postgres([bin("postgres"), "-D", Data,
+spec(#{directory := Directory} = Lab, Name, Data, Port) ->
+	Log = lab:log_file(Lab, Name),
+	{Program, Args} = unprivileged:command([bin("postgres"), "-D", Data,
 		"-p", integer_to_list(Port), "-k", Data,
 		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
 		"-c", "max_connections=200"]),
@@ -111,41 +191,30 @@ template_once(Template) ->
 	end.
 
 make_template(Template) ->
-	ok = file:make_dir(Template),
-	ok = give_to_postgres(Template),
-	{Program, Args} = as_postgres([bin("initdb"), "-D", Template, "-U", "postgres",
+	ok = make_directory(Template),
+	ok = run_program(Template, [bin("initdb"), "-D", Template, "-U", "postgres",
 		"-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"]),
-	Port = open_port({spawn_executable, os:find_executable(Program)},
-		[{args, Args}, {cd, Template}, exit_status, stderr_to_stdout, binary]),
-	ok = await_initdb(Port, <<>>),
 	Template.
 
-await_initdb(Port, Output) ->
+%% Postgres does not start in one that others may read.
+make_directory(Directory) ->
+	ok = file:make_dir(Directory),
+	ok = file:change_mode(Directory, 8#700),
+	unprivileged:give(Directory).
+
+%% Runs one that ends, in a directory that it may enter.
+run_program(Directory, Command) ->
+	{Program, Args} = unprivileged:command(Command),
+	Port = open_port({spawn_executable, os:find_executable(Program)},
+		[{args, Args}, {cd, Directory}, exit_status, stderr_to_stdout, binary]),
+	await_program(Port, Command, <<>>).
+
+await_program(Port, Command, Output) ->
 	receive
-		{Port, {data, Data}} -> await_initdb(Port, <<Output/binary, Data/binary>>);
+		{Port, {data, Data}} -> await_program(Port, Command, <<Output/binary, Data/binary>>);
 		{Port, {exit_status, 0}} -> ok;
-		{Port, {exit_status, Status}} -> error({initdb_failed, Status, Output})
+		{Port, {exit_status, Status}} -> error({failed, Command, Status, Output})
 	end.
-
-%% The user postgres, if we are root; else we are who we are.
-as_postgres([Program | Args]) ->
-	case is_root() of
-		true -> {"setpriv", ["--reuid", "postgres", "--regid", "postgres", "--init-groups",
-			"--pdeathsig", "QUIT", "--", Program | Args]};
-		false -> {Program, Args}
-	end.
-
-give_to_postgres(Directory) ->
-	case is_root() of
-		true -> file:change_owner(Directory, id_of_postgres("-u"), id_of_postgres("-g"));
-		false -> ok
-	end.
-
-is_root() ->
-	string:trim(os:cmd("id -u")) =:= "0".
-
-id_of_postgres(Which) ->
-	list_to_integer(string:trim(os:cmd("id " ++ Which ++ " postgres"))).
 
 %% PG_BIN says where; else Debian's place with the newest release, else PATH.
 bin(Name) ->

@@ -5,7 +5,7 @@
 %% and after it hears again and is linked to a node that comes new.
 -module(survival).
 
--export([linked/1, linked/2]).
+-export([linked/1, linked/2, database_url/2]).
 -export([is_away/1, is_listening/1, error_kind/1]).
 -export([cannot_hear/1, cannot_hear/2, can_hear/1]).
 -export([hears_again/2, ends_well/1, ends_well/2]).
@@ -42,6 +42,12 @@ linked(Lab, Options) ->
 	[ok = beam_node:clear_events(Beam) || Beam <- Beams],
 	Watch = status_watch:start(Lab, Daemon, [Name || #{name := Name} <- Beams]),
 	#{lab => Lab, daemon => Daemon, beams => Beams, watch => Watch}.
+
+%% With a host for each of the ports, in this order; the query begins with "?".
+-spec database_url([inet:port_number()], string()) -> string().
+database_url(Ports, Query) ->
+	Hosts = lists:join($,, ["127.0.0.1:" ++ integer_to_list(Port) || Port <- Ports]),
+	lists:flatten(["postgres://postgres@", Hosts, "/postgres", Query]).
 
 %% Conditions for eventually/2 and holds/2.
 
