@@ -9,7 +9,7 @@
 
 -import(eventually, [eventually/2, holds/2]).
 
--define(BOUND_MS, 20000).
+-define(BOUND_MS, 15000).
 
 %% ct.
 
@@ -31,6 +31,8 @@ end_per_testcase(_, Config) ->
 session_mode_works(Config) ->
 	ct:comment("Through a pooler in session mode nodes are linked, and newcomers heard."),
 	{World, _} = start_pooled(lab:from(Config)),
+	ok = holds(fun() -> survival:is_listening(World) end, 5000),
+	[] = status_watch:kinds(maps:get(watch, World)),
 	survival:ends_well(World).
 
 pooler_is_killed(Config) ->
@@ -77,13 +79,15 @@ start_pooled(Lab) ->
 do_name_pooler(Config, PoolMode) ->
 	Lab = lab:from(Config),
 	Pooler = scratch_pgbouncer:start(Lab, PoolMode),
-	World = #{daemon => pgmesh:launch(Lab, #{flags => flags(Pooler)})},
-	_ = eventually(fun() -> survival:error_kind(World) =:= <<"pooler">> end, ?BOUND_MS),
-	ok = holds(fun() -> is_named(World) end, 8000).
+	World = survival:launched(Lab, #{flags => flags(Pooler)}),
+	ok = survival:cannot_hear(World, 0),
+	_ = eventually(fun() -> is_named(World) end, ?BOUND_MS),
+	ok = holds(fun() -> is_named(World) end, 8000),
+	survival:was_true(World).
 
 is_named(World) ->
-	case survival:is_away(World) of
-		true -> survival:error_kind(World) =:= <<"pooler">> orelse survival:error_kind(World);
+	case survival:error_kind(World) of
+		<<"pooler">> -> true;
 		Other -> Other
 	end.
 

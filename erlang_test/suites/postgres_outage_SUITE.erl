@@ -78,15 +78,17 @@ do_start_before_postgres(Config, DurationMs) ->
 	Beams = beam_node:start_all(Lab, [
 		#{name => 'a@127.0.0.1', beacon => true},
 		#{name => 'b@127.0.0.1', beacon => true, kind => elixir}]),
-	Daemon = pgmesh:launch(Lab, #{}),
-	World = #{daemon => Daemon},
+	World = #{daemon := Daemon} = survival:launched(Lab, #{}),
+	ok = survival:cannot_hear(World),
 	_ = eventually(fun() -> survival:error_kind(World) =:= <<"unreachable">> end, ?BOUND_MS),
 	ok = holds(fun() -> survival:is_away(World) end, DurationMs),
+	ok = survival:can_hear(World),
 	ok = scratch_postgres:up(Postgres),
 	ListeningMs = eventually(fun() -> survival:is_listening(World) end, ?BOUND_MS),
 	LinkedMs = eventually(fun() -> links:complete(Lab, Daemon, Beams) end, ?BOUND_MS),
 	ct_console:note("started ~b s before Postgres: listening ~.1f ms after it answered, "
-		"all linked ~.1f ms later", [DurationMs div 1000, ListeningMs, LinkedMs]).
+		"all linked ~.1f ms later", [DurationMs div 1000, ListeningMs, LinkedMs]),
+	survival:was_true(World).
 
 do_outage(Config, Mode, DurationMs) ->
 	World = survival:linked(lab:from(Config)),

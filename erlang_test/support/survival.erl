@@ -5,10 +5,10 @@
 %% and after it hears again and is linked to a node that comes new.
 -module(survival).
 
--export([linked/1, linked/2, database_url/2]).
+-export([linked/1, linked/2, launched/2, database_url/2]).
 -export([is_away/1, is_listening/1, error_kind/1]).
 -export([cannot_hear/1, cannot_hear/2, can_hear/1]).
--export([hears_again/2, ends_well/1, ends_well/2]).
+-export([hears_again/2, ends_well/1, ends_well/2, was_true/1]).
 
 -import(eventually, [eventually/2]).
 
@@ -40,6 +40,16 @@ linked(Lab, Options) ->
 	Daemon = pgmesh:start(Lab, Options),
 	_ = eventually(fun() -> links:complete(Lab, Daemon, Beams) end, ?BOUND_MS),
 	[ok = beam_node:clear_events(Beam) || Beam <- Beams],
+	watched(Lab, Daemon, Beams).
+
+%% A pgmesh alone that may not hear anything, watched from its first answer on.
+-spec launched(lab:lab(), pgmesh:options()) -> world().
+launched(Lab, Options) ->
+	Daemon = pgmesh:launch(Lab, Options),
+	_ = eventually(fun() -> is_map(status_now(#{daemon => Daemon})) end, ?BOUND_MS),
+	watched(Lab, Daemon, []).
+
+watched(Lab, Daemon, Beams) ->
 	Watch = status_watch:start(Lab, Daemon, [Name || #{name := Name} <- Beams]),
 	#{lab => Lab, daemon => Daemon, beams => Beams, watch => Watch}.
 
@@ -109,11 +119,16 @@ ends_well(#{lab := Lab} = World) ->
 
 %% The newcomer lives in another lab, one with another Postgres.
 -spec ends_well(world(), lab:lab()) -> ok.
-ends_well(#{lab := Lab, daemon := Daemon, beams := Beams, watch := Watch}, NewcomersLab) ->
+ends_well(#{lab := Lab, daemon := Daemon, beams := Beams} = World, NewcomersLab) ->
 	Newcomer = beam_node:start(NewcomersLab, #{name => 'new@127.0.0.1', beacon => true}),
 	_ = eventually(fun() -> links:complete(Lab, Daemon, [Newcomer | Beams]) end, ?BOUND_MS),
+	[[] = links:lost(Beam) || Beam <- Beams],
+	was_true(World).
+
+%% The end of the watch.
+-spec was_true(world()) -> ok.
+was_true(#{watch := Watch}) ->
 	#{untrue := Untrue, answers := Answers, slowest_ms := Slowest} = status_watch:stop(Watch),
 	ct:log("asked ~b times, slowest answer ~.1f ms", [Answers, Slowest]),
 	[] = lists:sublist(Untrue, ?SHOWN),
-	[[] = links:lost(Beam) || Beam <- Beams],
 	ok.

@@ -5,7 +5,7 @@
 # or a Postgres that came another way is as good. Needs steps.sh and
 # postgres_bin.sh.
 
-# packages_need GROUP...: of rust, beam, common_test, postgres, shellcheck, jq.
+# packages_need GROUP...: of rust, beam, common_test, postgres, pgbouncer, shellcheck, jq.
 packages_need() {
 	local group missing=()
 	command -v cargo >/dev/null ||
@@ -53,6 +53,11 @@ missing_for_postgres() {
 	[[ -n $(postgres_bin) ]] || echo postgresql
 }
 
+# Debian's place is on root's PATH only.
+missing_for_pgbouncer() {
+	command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] || echo pgbouncer
+}
+
 missing_for_shellcheck() {
 	command -v shellcheck >/dev/null || echo shellcheck
 }
@@ -93,8 +98,9 @@ as_root() {
 POLICY=/usr/sbin/policy-rc.d
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.d
 
-# Debian's packages start a Postgres on port 5432 and an EPMD on port 4369. The
-# tests need the programs only, so while COMMAND runs both are told not to.
+# Debian's packages start a Postgres on port 5432, a pgbouncer on port 6432 and an
+# EPMD on port 4369. The tests need the programs only, so while COMMAND runs all
+# are told not to.
 without_new_services() (
 	trap allow_new_services EXIT
 	if [[ ! -e $POLICY ]]; then
