@@ -5,7 +5,7 @@
 %% and after it hears again and is linked to a node that comes new.
 -module(survival).
 
--export([linked/1, linked/2, launched/2, database_url/2]).
+-export([linked/1, linked/2, launched/2, database_url/2, database_url/3]).
 -export([is_away/1, is_listening/1, error_kind/1]).
 -export([cannot_hear/1, cannot_hear/2, can_hear/1]).
 -export([hears_again/2, ends_well/1, ends_well/2, was_true/1]).
@@ -56,8 +56,12 @@ watched(Lab, Daemon, Beams) ->
 %% With a host for each of the ports, in this order; the query begins with "?".
 -spec database_url([inet:port_number()], string()) -> string().
 database_url(Ports, Query) ->
+	database_url("postgres", Ports, Query).
+
+-spec database_url(string(), [inet:port_number()], string()) -> string().
+database_url(User, Ports, Query) ->
 	Hosts = lists:join($,, ["127.0.0.1:" ++ integer_to_list(Port) || Port <- Ports]),
-	lists:flatten(["postgres://postgres@", Hosts, "/postgres", Query]).
+	lists:flatten(["postgres://", User, "@", Hosts, "/postgres", Query]).
 
 %% Conditions for eventually/2 and holds/2.
 
