@@ -7,12 +7,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod certificates;
+mod dns;
 mod epmd;
 mod eventually;
 mod postgres;
 mod scripted_peer;
 
 pub use certificates::{Certificates, PASSPHRASE, ServerCertificate};
+pub use dns::ScratchDns;
 pub use epmd::ScratchEpmd;
 pub use eventually::eventually;
 pub use postgres::{PostgresBuilder, ScratchPostgres, this_user};
