@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::link_table::{Attempt, Busy};
+use super::resolver::LookupError;
 use super::{Direction, Identity, Inner, Node};
 use crate::epmd::EpmdError;
 use crate::error::{Failure, FailureKind};
@@ -155,14 +156,14 @@ impl Inner {
         if let Some(address) = peer.host_ip() {
             return self.allowed(peer, [address]);
         }
-        let lookup = self.resolver.addresses(peer.host());
-        match timeout(self.config.setup_timeout, lookup).await {
-            Ok(Ok(found)) => self.allowed(peer, found),
-            Ok(Err(error)) => {
-                let detail = format!("host {} is unknown: {error}", peer.host());
+        let limit = self.config.setup_timeout;
+        match self.resolver.addresses(peer.host(), limit).await {
+            Ok(found) => self.allowed(peer, found),
+            Err(LookupError::Unknown(cause)) => {
+                let detail = format!("host {} is unknown: {cause}", peer.host());
                 Err(Failure::new(FailureKind::HostUnknown, detail))
             }
-            Err(_) => Err(Failure::timeout(Step::Resolve)),
+            Err(LookupError::Timeout) => Err(Failure::timeout(Step::Resolve)),
         }
     }
 
