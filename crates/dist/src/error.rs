@@ -310,6 +310,17 @@ pub enum CallError {
         /// How large it is.
         bytes: usize,
     },
+    /// The function ended with an exception, or rex refused to call it.
+    #[error("cannot call {peer}: the call failed there: {reason}")]
+    Failed {
+        /// Who answered.
+        peer: NodeName,
+        /// The reason as Erlang prints it, cut short.
+        reason: String,
+    },
+    /// The answer is none that the called function gives.
+    #[error("cannot call {0}: it gave another answer than that function does")]
+    Unexpected(NodeName),
     /// An argument does not fit into the term format.
     #[error("cannot call {0}: an argument does not fit into the external term format")]
     Unencodable(NodeName),
@@ -324,6 +335,8 @@ impl CallError {
             Self::Timeout(_) => "timeout",
             Self::Unreadable { .. } => "unreadable",
             Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::Failed { .. } => "failed",
+            Self::Unexpected(_) => "unexpected",
             Self::Unencodable(_) => "unencodable",
         }
     }

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 
 use crate::handshake::fuzz_handshake;
 use crate::link::{Control, answer, take_frame};
+use crate::node::fuzz_news;
 use crate::{epmd, terms};
 
 /// What a name of a target stands for.
@@ -37,9 +38,12 @@ pub fn frames(bytes: &[u8]) {
     }
 }
 
-/// A frame's body, and the answer to it.
+/// A frame's body, the answer to it, and what a watcher would have said with it.
 pub fn control(bytes: &[u8]) {
     if let Some(control) = Control::parse(bytes) {
+        if let Control::Send { message, .. } = control {
+            fuzz_news(message);
+        }
         let _ = answer(&control, |pid| pid.len() % 2 == 0);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Node::start`] listens, registers with EPMD and accepts links;
 //! [`Node::connect`] dials another node by name; [`Node::call`] calls a function
-//! there. What happens to links is told by [`NodeEvents`].
+//! there; [`Node::watch`] follows whom a node is linked to. What happens to links is told by [`NodeEvents`].
 //!
 //! The handshake and the table that settles simultaneous connects are pure state
 //! machines; frames, ticks and answers sit between them and the sockets.
@@ -26,5 +26,6 @@ pub use cookie::Cookie;
 pub use error::{CallError, ConnectError, FailureKind, LinkError, StartError, Step};
 pub use link::LinkId;
 pub use node::{
-    CallLimits, Counters, Direction, Node, NodeConfig, NodeEvent, NodeEvents, PeerInfo,
+    CallLimits, Counters, Direction, Introduced, MeshIntent, Node, NodeConfig, NodeEvent,
+    NodeEvents, PeerInfo,
 };

@@ -90,8 +90,8 @@ fn send(to: RawTerm<'_>, message: &[&[u8]]) -> Bytes {
     frame(&[&control, &[VERSION], &message])
 }
 
-/// `{21, From, To, Reference, noproc}`.
-fn monitor_exit(from: RawTerm<'_>, to: RawTerm<'_>, reference: RawTerm<'_>) -> Bytes {
+/// `{21, From, To, Reference, noproc}`: what `To` monitored is not there any more.
+pub(crate) fn monitor_exit(from: RawTerm<'_>, to: RawTerm<'_>, reference: RawTerm<'_>) -> Bytes {
     let parts = [from.bytes(), to.bytes(), reference.bytes(), ATOM_NOPROC];
     frame(&[&[VERSION, 104, 5, 97, 21], &parts.concat()])
 }

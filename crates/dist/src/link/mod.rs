@@ -11,7 +11,7 @@ mod reader;
 mod ticks;
 mod writer;
 
-pub(crate) use answers::{Answered, answer};
+pub(crate) use answers::{Answered, answer, monitor_exit};
 pub(crate) use control::Control;
 pub(crate) use frames::frame_of;
 #[cfg(any(test, feature = "fuzzing"))]

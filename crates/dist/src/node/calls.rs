@@ -10,18 +10,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eetf::{Atom, List, Pid, Reference, Tuple};
+use eetf::{Atom, Reference};
 use erl_dist::message::Message;
 use pgmesh_name::NodeName;
 use tokio::sync::oneshot;
 
-use super::{Identity, Inner, Node};
+use super::abstract_code::{atom, list, tuple};
+use super::{Identity, Inner, Node, own_pid};
 use crate::CallError;
 use crate::link::{LinkId, frame_of};
-use crate::terms::{self, Term, TermError};
+use crate::terms::{self, RawTerm, Term, TermError};
 
-/// The number of the one pid of ours that makes calls.
-const CALLER: u32 = 1;
+/// How much of a failed call's reason is kept, in bytes.
+const MAX_REASON: usize = 300;
 
 /// Calls that wait for their answer.
 #[derive(Default)]
@@ -91,13 +92,6 @@ impl Calls {
     }
 }
 
-/// Whether the bytes of a pid are those of the caller in this life of the node.
-pub(super) fn is_caller(pid: &[u8], creation: u32) -> bool {
-    // NEW_PID_EXT ends with id, serial and creation, four bytes each.
-    let expected = [CALLER, 0, creation].map(u32::to_be_bytes).concat();
-    pid.ends_with(&expected)
-}
-
 /// Removes a call whose caller no longer waits.
 struct CallGuard<'a> {
     calls: &'a Calls,
@@ -128,6 +122,42 @@ impl Node {
         args: Vec<Term>,
         limits: CallLimits,
     ) -> Result<Term, CallError> {
+        let bytes = self.call_raw(peer, module, function, args, limits).await?;
+        terms::decode(&bytes).map_err(|cause| unreadable(peer, cause))
+    }
+
+    /// [`call`](Self::call) with a result of a known shape: `read` takes it from
+    /// the bytes, or says that it is none such.
+    pub(super) async fn ask<T>(
+        &self,
+        peer: &NodeName,
+        (module, function): (&str, &str),
+        args: Vec<Term>,
+        limits: CallLimits,
+        read: impl FnOnce(RawTerm<'_>) -> Option<T>,
+    ) -> Result<T, CallError> {
+        let bytes = self.call_raw(peer, module, function, args, limits).await?;
+        let result = RawTerm::whole(&bytes).map_err(|cause| unreadable(peer, cause))?;
+        if let Some([badrpc, reason]) = result.tuple()
+            && badrpc.is_atom("badrpc")
+        {
+            return Err(CallError::Failed {
+                peer: peer.clone(),
+                reason: reason_text(reason),
+            });
+        }
+        read(result).ok_or_else(|| CallError::Unexpected(peer.clone()))
+    }
+
+    /// The result as an external term that nobody has looked at.
+    async fn call_raw(
+        &self,
+        peer: &NodeName,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+        limits: CallLimits,
+    ) -> Result<Vec<u8>, CallError> {
         let inner = &self.inner;
         let not_linked = || CallError::NotLinked(peer.clone());
         let identity = inner.identity.get().ok_or_else(not_linked)?;
@@ -142,12 +172,7 @@ impl Node {
             number,
         };
         match tokio::time::timeout(limits.time, answer).await {
-            Ok(Ok(Answer::Term(bytes))) => {
-                terms::decode(&bytes).map_err(|cause| CallError::Unreadable {
-                    peer: peer.clone(),
-                    cause,
-                })
-            }
+            Ok(Ok(Answer::Term(bytes))) => Ok(bytes),
             Ok(Ok(Answer::TooLarge(bytes))) => Err(CallError::AnswerTooLarge {
                 peer: peer.clone(),
                 bytes,
@@ -155,6 +180,41 @@ impl Node {
             Ok(Err(_)) => Err(CallError::LinkLost(peer.clone())),
             Err(_) => Err(CallError::Timeout(peer.clone())),
         }
+    }
+}
+
+fn unreadable(peer: &NodeName, cause: TermError) -> CallError {
+    CallError::Unreadable {
+        peer: peer.clone(),
+        cause,
+    }
+}
+
+/// A reason as Erlang prints it, or the beginning of it.
+fn reason_text(reason: RawTerm<'_>) -> String {
+    use std::fmt::Write as _;
+    let Ok(term) = terms::decode(&[&[terms::VERSION], reason.bytes()].concat()) else {
+        return "unreadable".to_owned();
+    };
+    let mut text = Beginning::default();
+    // An error here is the end of the room.
+    let _ = write!(text, "{term}");
+    text.0
+}
+
+/// Takes text until there is enough of it.
+#[derive(Default)]
+struct Beginning(String);
+
+impl std::fmt::Write for Beginning {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for character in text.chars() {
+            if self.0.len() + character.len_utf8() > MAX_REASON {
+                return Err(std::fmt::Error);
+            }
+            self.0.push(character);
+        }
+        Ok(())
     }
 }
 
@@ -183,13 +243,13 @@ fn request(
     args: Vec<Term>,
 ) -> Result<Bytes, TermError> {
     let own = identity.name.as_str();
-    let pid = Pid::new(own, CALLER, 0, identity.creation);
+    let pid = own_pid::pid(identity, own_pid::CALLER);
     let reference = Reference {
         node: Atom::from(own),
         id: reference_words(number),
         creation: identity.creation,
     };
-    let args = terms::spare_negative_lists(Term::from(List::from(args)));
+    let args = terms::spare_negative_lists(list(args));
     let call = tuple(vec![
         atom("call"),
         atom(module),
@@ -200,14 +260,6 @@ fn request(
     let from = tuple(vec![Term::from(pid.clone()), Term::from(reference)]);
     let message = tuple(vec![atom("$gen_call"), from, call]);
     frame_of(Message::reg_send(pid, Atom::from("rex"), message))
-}
-
-fn atom(text: &str) -> Term {
-    Term::from(Atom::from(text))
-}
-
-fn tuple(elements: Vec<Term>) -> Term {
-    Term::from(Tuple::from(elements))
 }
 
 /// The call's number, low word first; a BEAM uses only 18 bits of the first.
@@ -250,13 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn pid_of_an_earlier_life_is_nobody() {
-        let pid = |creation| {
-            let pid = Pid::new("a@h", CALLER, 0, creation);
-            terms::encode(Term::from(pid)).unwrap()
-        };
-        assert!(is_caller(&pid(9), 9));
-        assert!(!is_caller(&pid(8), 9));
+    fn reason_of_a_failed_call_is_printed_and_cut_short() {
+        let text = |bytes| reason_text(RawTerm::unscanned(bytes));
+        assert_eq!(text(b"\x68\x01\x77\x05undef"), "{'undef'}");
+        assert_eq!(text(&[255]), "unreadable");
+        let long = [&[109, 0, 0, 4, 0][..], &[7; 1024]].concat();
+        assert_eq!(text(&long).len(), MAX_REASON);
     }
 
     #[test]

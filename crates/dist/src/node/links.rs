@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::calls::is_caller;
 use super::link_table::Attempt;
-use super::{Direction, Inner, Links, NodeEvent, PeerInfo};
+use super::{Direction, Inner, Links, NodeEvent, PeerInfo, own_pid};
 use crate::LinkError;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{HandshakeStream, Proven, is_hidden};
@@ -65,7 +64,7 @@ impl Inner {
         let Some(replaced) = links.table.link_up(&peer.name, link, dialled) else {
             return false;
         };
-        if let Some(old) = replaced.and_then(|old| links.senders.remove(&old)) {
+        if let Some(old) = replaced.and_then(|old| links.remove(old)) {
             let detail = "a newer link of this name took its place";
             old.close(Failure::new(FailureKind::Replaced, detail));
         }
@@ -78,7 +77,7 @@ impl Inner {
 
     fn leave(&self, peer: PeerInfo, link: LinkId, failure: Failure) {
         let mut links = self.links();
-        links.senders.remove(&link);
+        links.remove(link);
         if links.table.link_down(&peer.name, link) {
             let name = peer.name;
             let error = LinkError::new(name.clone(), failure);
@@ -93,11 +92,9 @@ impl Inner {
     /// Handles one message; runs inside the reader and must not wait.
     fn on_body(&self, link: LinkId, sender: &LinkSender, body: &[u8]) {
         let Some(control) = Control::parse(body) else {
-            self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
-            // Never the bytes themselves: a log must not grow with them.
-            tracing::debug!(bytes = body.len(), "unreadable message passed over");
-            return;
+            return self.count_unreadable(body);
         };
+        self.note_monitor(link, &control);
         match link::answer(&control, |pid| self.is_own_pid(pid)) {
             Answered::With(frame) => sender.send(frame),
             Answered::Silently => {}
@@ -107,25 +104,50 @@ impl Inner {
 
     fn deliver(&self, link: LinkId, control: &Control<'_>) {
         match *control {
-            Control::Send { to, message } if self.is_own_pid(to.bytes()) => {
-                if let Some((reference, result)) = message.pair() {
-                    self.calls.answered(link, reference.bytes(), result.bytes());
+            Control::Send { to, message } => match self.own_number(to.bytes()) {
+                Some(own_pid::CALLER) => {
+                    if let Some((reference, result)) = message.pair() {
+                        self.calls.answered(link, reference.bytes(), result.bytes());
+                    }
                 }
-            }
+                Some(number) => self.on_news(link, number, message),
+                None => self.count_undelivered(),
+            },
             // To nobody: a BEAM drops such messages in silence, too.
-            _ => {
-                self.counters.undelivered.fetch_add(1, Ordering::Relaxed);
-            }
+            _ => self.count_undelivered(),
         }
     }
 
+    pub(super) fn count_unreadable(&self, message: &[u8]) {
+        self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
+        // Never the bytes themselves: a log must not grow with them.
+        tracing::debug!(bytes = message.len(), "unreadable message passed over");
+    }
+
+    pub(super) fn count_undelivered(&self) {
+        self.counters.undelivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn own_number(&self, pid: &[u8]) -> Option<u32> {
+        own_pid::number(pid, self.identity.get()?.creation)
+    }
+
     fn is_own_pid(&self, pid: &[u8]) -> bool {
-        let identity = self.identity.get();
-        identity.is_some_and(|identity| is_caller(pid, identity.creation))
+        match self.own_number(pid) {
+            Some(own_pid::CALLER) => true,
+            Some(number) => self.links().is_watched_by(number),
+            None => false,
+        }
     }
 }
 
 impl Links {
+    /// Removes what belongs to one link.
+    fn remove(&mut self, link: LinkId) -> Option<LinkSender> {
+        self.watches.remove(&link);
+        self.senders.remove(&link)
+    }
+
     pub(super) fn cancel_dial(&mut self, attempt: Attempt) {
         if let Some(dial) = self.dials.remove(&attempt.0) {
             dial.cancel();

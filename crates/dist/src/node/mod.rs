@@ -1,14 +1,18 @@
 //! A hidden node: its name, its listener, its links.
 
+mod abstract_code;
 mod accept;
 mod calls;
 mod dial;
 mod link_table;
 mod links;
+mod mesh_calls;
+mod own_pid;
 mod port_lookups;
 mod registration;
 mod resolver;
 mod unfinished;
+mod watch;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +22,7 @@ use std::time::Duration;
 
 use pgmesh_name::{AllowList, NodeName};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, FailureKind};
@@ -28,8 +32,12 @@ use crate::{Cookie, LinkError, StartError, epmd};
 pub use calls::CallLimits;
 use calls::Calls;
 use link_table::{Attempt, LinkTable};
+pub use mesh_calls::{Introduced, MeshIntent};
 use port_lookups::PortLookups;
 use resolver::Resolver;
+use watch::Watch;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use watch::fuzz_news;
 
 /// Creations below are left to old nodes and wildcards.
 const FIRST_RANDOM_CREATION: u32 = 4;
@@ -130,6 +138,35 @@ pub enum NodeEvent {
         /// Why.
         error: LinkError,
     },
+    /// A watcher has begun: the visible nodes that `name` is linked to. Of each
+    /// later change [`EdgeUp`](Self::EdgeUp) or [`EdgeDown`](Self::EdgeDown) tells;
+    /// a change from about now may be told although the list has it.
+    PeersSeen {
+        /// The watched node.
+        name: NodeName,
+        /// Over which link this was told.
+        link: LinkId,
+        /// The nodes at the other ends.
+        peers: Vec<NodeName>,
+    },
+    /// A watched node has a link to another visible node.
+    EdgeUp {
+        /// The watched node.
+        name: NodeName,
+        /// Over which link this was told.
+        link: LinkId,
+        /// The node at the other end.
+        peer: NodeName,
+    },
+    /// A watched node has lost its link to another visible node.
+    EdgeDown {
+        /// The watched node.
+        name: NodeName,
+        /// Over which link this was told.
+        link: LinkId,
+        /// The node at the other end.
+        peer: NodeName,
+    },
     /// Somebody connected with another cookie.
     CookieRejected {
         /// From where.
@@ -159,8 +196,9 @@ struct Inner {
     identity: OnceLock<Identity>,
     links: Mutex<Links>,
     /// Counts changes of the table, for those who wait for one.
-    changes: watch::Sender<u64>,
+    changes: tokio::sync::watch::Sender<u64>,
     next_id: AtomicU64,
+    next_watch: AtomicU64,
     events: mpsc::UnboundedSender<NodeEvent>,
     calls: Calls,
     counters: Counting,
@@ -174,6 +212,7 @@ struct Inner {
 struct Counting {
     unreadable: AtomicU64,
     undelivered: AtomicU64,
+    refused_names: AtomicU64,
 }
 
 /// What a node has counted since its start.
@@ -183,6 +222,8 @@ pub struct Counters {
     pub unreadable_messages: u64,
     /// Messages to names and pids that are not there.
     pub undelivered_messages: u64,
+    /// Names in what other nodes told that are no node names, and were passed over.
+    pub refused_names: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -196,6 +237,7 @@ struct Links {
     table: LinkTable,
     senders: HashMap<LinkId, LinkSender>,
     dials: HashMap<u64, CancellationToken>,
+    watches: HashMap<LinkId, Watch>,
 }
 
 impl Node {
@@ -240,8 +282,9 @@ impl Node {
             config,
             identity: identity.map_or_else(OnceLock::new, OnceLock::from),
             links: Mutex::default(),
-            changes: watch::Sender::new(0),
+            changes: tokio::sync::watch::Sender::new(0),
             next_id: AtomicU64::new(1),
+            next_watch: AtomicU64::new(0),
             events,
             calls: Calls::default(),
             counters: Counting::default(),
@@ -270,13 +313,16 @@ impl Node {
         Counters {
             unreadable_messages: counting.unreadable.load(Ordering::Relaxed),
             undelivered_messages: counting.undelivered.load(Ordering::Relaxed),
+            refused_names: counting.refused_names.load(Ordering::Relaxed),
         }
     }
 
-    /// Closes a link; a link that is gone already is left alone.
-    pub fn disconnect(&self, link: LinkId) {
-        let sender = self.inner.links().senders.get(&link).cloned();
-        if let Some(sender) = sender {
+    /// Closes our link to a node, if there is one. Its end is told as
+    /// [`NodeEvent::LinkDown`]; the peer may dial us again at once.
+    pub fn disconnect(&self, peer: &NodeName) {
+        let links = self.inner.links();
+        let link = links.table.link(peer);
+        if let Some(sender) = link.and_then(|link| links.senders.get(&link)) {
             sender.close(Failure::new(FailureKind::ClosedByUs, "closed by us"));
         }
     }

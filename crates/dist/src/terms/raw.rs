@@ -3,6 +3,7 @@
 //! Tags of calls must go back byte for byte (a reference may have any shape that
 //! its release likes), and most messages need no tree at all.
 
+use super::VERSION;
 use super::scan::{Purpose, TermError, term_len};
 
 /// One whole term, without a version byte.
@@ -20,6 +21,15 @@ impl<'a> RawTerm<'a> {
         Ok((Self(term), rest))
     }
 
+    /// The one term in `bytes`, version byte first.
+    pub(crate) fn whole(bytes: &'a [u8]) -> Result<Self, TermError> {
+        let term = bytes.strip_prefix(&[VERSION]).ok_or(TermError::NoVersion)?;
+        match Self::split(term)? {
+            (term, []) => Ok(term),
+            _ => Err(TermError::Undecodable),
+        }
+    }
+
     /// Takes all of `bytes` for one term, whatever they are.
     pub(crate) fn unscanned(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -32,6 +42,26 @@ impl<'a> RawTerm<'a> {
         };
         let (first, rest) = Self::split(elements).ok()?;
         Some((first, Self(rest)))
+    }
+
+    /// The elements, if this is a list of at most `max`, with nothing behind it.
+    pub(crate) fn list(self, max: usize) -> Option<Vec<Self>> {
+        if self.0 == [106] {
+            return Some(Vec::new());
+        }
+        let (count, mut rest) = self.0.strip_prefix(&[108])?.split_first_chunk::<4>()?;
+        let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
+        // Each element has a byte at least, so a count beyond that lies.
+        if count > max.min(rest.len()) {
+            return None;
+        }
+        let mut elements = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (element, after) = Self::split(rest).ok()?;
+            elements.push(element);
+            rest = after;
+        }
+        (rest == [106]).then_some(elements)
     }
 
     pub(crate) fn bytes(self) -> &'a [u8] {
@@ -109,5 +139,24 @@ mod tests {
         assert!(first.is_atom("a"));
         assert_eq!(second.bytes(), [255, 255]);
         assert_eq!(term.pair(), None);
+    }
+
+    #[test]
+    fn takes_a_list_apart() {
+        let list = |bytes| RawTerm::unscanned(bytes).list(2);
+        assert_eq!(list(&[106]), Some(vec![]));
+        let two = list(&[108, 0, 0, 0, 2, 97, 1, 97, 2, 106]).unwrap();
+        assert_eq!(
+            two.iter().map(|one| one.bytes()[1]).collect::<Vec<_>>(),
+            [1, 2]
+        );
+        let others: [&[u8]; 5] = [
+            &[108, 0, 0, 0, 3, 97, 1, 97, 2, 97, 3, 106],
+            &[108, 255, 255, 255, 255],
+            &[108, 0, 0, 0, 1, 97, 1, 97, 2],
+            &[108, 0, 0, 0, 1, 97, 1, 106, 0],
+            &[107, 0, 1, 1],
+        ];
+        assert!(others.iter().all(|bytes| list(bytes).is_none()));
     }
 }

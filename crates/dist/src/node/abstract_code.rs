@@ -1,0 +1,163 @@
+//! Code that a BEAM runs for us: erl_eval takes it as terms, in the abstract
+//! format, so that nothing of ours has to be loaded there.
+//!
+//! The builder has what our expressions need, no more. Source: erl_parse, "The
+//! Abstract Format".
+
+use eetf::{Atom, FixInteger, List, Tuple};
+
+use crate::terms::Term;
+
+/// The line that all code claims to be on.
+const LINE: i32 = 1;
+
+/// One expression or pattern.
+#[derive(Clone)]
+pub(super) struct Form(Term);
+
+/// A sequence of expressions, as `erl_eval:exprs/2` takes it.
+pub(super) fn program(body: Vec<Form>) -> Term {
+    forms(body)
+}
+
+/// What a program's free variables stand for.
+pub(super) fn bindings(bound: Vec<(&str, Term)>) -> Term {
+    let pair = |(name, value)| tuple(vec![atom(name), value]);
+    list(bound.into_iter().map(pair).collect())
+}
+
+/// `Name`; `_` is a pattern that takes everything.
+pub(super) fn var(name: &str) -> Form {
+    node("var", vec![atom(name)])
+}
+
+/// An atom.
+pub(super) fn literal(text: &str) -> Form {
+    node("atom", vec![atom(text)])
+}
+
+/// `"text"`.
+pub(super) fn string(text: &str) -> Form {
+    let codes = text.bytes().map(|byte| integer(i32::from(byte))).collect();
+    node("string", vec![list(codes)])
+}
+
+/// `{A, B, …}`.
+pub(super) fn tuple_of(elements: Vec<Form>) -> Form {
+    node("tuple", vec![forms(elements)])
+}
+
+/// `[A, B, …]`.
+pub(super) fn list_of(elements: Vec<Form>) -> Form {
+    let nil = node("nil", vec![]);
+    elements
+        .into_iter()
+        .rev()
+        .fold(nil, |rest, one| list_cell(one, rest))
+}
+
+/// `[First | Rest]`.
+fn list_cell(first: Form, rest: Form) -> Form {
+    node("cons", vec![first.0, rest.0])
+}
+
+/// `Variable = Value`.
+pub(super) fn bind(variable: &str, value: Form) -> Form {
+    node("match", vec![var(variable).0, value.0])
+}
+
+/// `module:function(Args…)`.
+pub(super) fn call(module: &str, function: &str, args: Vec<Form>) -> Form {
+    let remote = node("remote", vec![literal(module).0, literal(function).0]);
+    apply(remote, args)
+}
+
+/// `Fun(Args…)`.
+pub(super) fn apply(fun: Form, args: Vec<Form>) -> Form {
+    node("call", vec![fun.0, forms(args)])
+}
+
+/// `(fun Name() -> Body end)()`: runs the body, which can call itself by name.
+pub(super) fn run_named(name: &str, body: Vec<Form>) -> Form {
+    let clauses = list(vec![clause(vec![], body)]);
+    apply(node("named_fun", vec![atom(name), clauses]), vec![])
+}
+
+/// `receive Pattern -> Body; … end`.
+pub(super) fn receive(branches: Vec<(Form, Vec<Form>)>) -> Form {
+    node("receive", vec![clauses(branches)])
+}
+
+/// `case Value of Pattern -> Body; … end`.
+pub(super) fn case(value: Form, branches: Vec<(Form, Vec<Form>)>) -> Form {
+    node("case", vec![value.0, clauses(branches)])
+}
+
+fn clauses(branches: Vec<(Form, Vec<Form>)>) -> Term {
+    let one = |(pattern, body)| clause(vec![pattern], body);
+    list(branches.into_iter().map(one).collect())
+}
+
+/// A clause without guards.
+fn clause(patterns: Vec<Form>, body: Vec<Form>) -> Term {
+    node("clause", vec![forms(patterns), list(vec![]), forms(body)]).0
+}
+
+/// `{Kind, Line, Parts…}`, the shape of everything here.
+fn node(kind: &str, parts: Vec<Term>) -> Form {
+    let head = vec![atom(kind), integer(LINE)];
+    Form(tuple([head, parts].concat()))
+}
+
+fn forms(forms: Vec<Form>) -> Term {
+    list(forms.into_iter().map(|form| form.0).collect())
+}
+
+pub(super) fn atom(text: &str) -> Term {
+    Term::from(Atom::from(text))
+}
+
+pub(super) fn tuple(elements: Vec<Term>) -> Term {
+    Term::from(Tuple::from(elements))
+}
+
+pub(super) fn list(elements: Vec<Term>) -> Term {
+    Term::from(List::from(elements))
+}
+
+fn integer(value: i32) -> Term {
+    Term::from(FixInteger::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Erlang prints it, but for `'` and spaces.
+    fn text(term: &Term) -> String {
+        term.to_string().replace(['\'', ' '], "")
+    }
+
+    #[test]
+    fn forms_are_those_of_erl_parse() {
+        // erl_parse:parse_exprs of "X = m:f([a, {_, "b"}])".
+        let argument = list_of(vec![literal("a"), tuple_of(vec![var("_"), string("b")])]);
+        let built = program(vec![bind("X", call("m", "f", vec![argument]))]);
+        let expected = "[{match,1,{var,1,X},{call,1,{remote,1,{atom,1,m},{atom,1,f}},\
+            [{cons,1,{atom,1,a},{cons,1,{tuple,1,[{var,1,_},{string,1,[98]}]},{nil,1}}}]}}]";
+        assert_eq!(text(&built), expected);
+    }
+
+    #[test]
+    fn loops_and_choices_are_those_of_erl_parse() {
+        // "(fun L() -> receive x -> L() end end)()" and "case X of a -> b end".
+        let again = apply(var("L"), vec![]);
+        let built = run_named("L", vec![receive(vec![(literal("x"), vec![again])])]);
+        let expected = "{call,1,{named_fun,1,L,[{clause,1,[],[],[{receive,1,\
+            [{clause,1,[{atom,1,x}],[],[{call,1,{var,1,L},[]}]}]}]}]},[]}";
+        assert_eq!(text(&built.0), expected);
+        let built = case(var("X"), vec![(literal("a"), vec![literal("b")])]);
+        let expected = "{case,1,{var,1,X},[{clause,1,[{atom,1,a}],[],[{atom,1,b}]}]}";
+        assert_eq!(text(&built.0), expected);
+    }
+}
