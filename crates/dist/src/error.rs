@@ -1,6 +1,7 @@
 //! What can go wrong, in one closed set of kinds.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use pgmesh_name::NodeName;
 
@@ -218,6 +219,35 @@ impl ConnectError {
     }
 }
 
+/// A probe that did not learn who listens there.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot ask {address} for its name: {detail}{}", Remedy(*.kind))]
+pub struct ProbeError {
+    address: SocketAddr,
+    kind: FailureKind,
+    detail: String,
+}
+
+impl ProbeError {
+    pub(crate) fn new(address: SocketAddr, failure: Failure) -> Self {
+        Self {
+            address,
+            kind: failure.kind,
+            detail: failure.detail,
+        }
+    }
+
+    /// Which kind of failure it was.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// Whether asking again can help by itself.
+    pub fn is_retryable(&self) -> bool {
+        self.kind.is_retryable()
+    }
+}
+
 /// A link that ended.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("lost {peer}: {detail}{}", Remedy(*.kind))]
@@ -255,7 +285,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {cause} (choose another --listen)")]
     Listen {
         /// The address asked for.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         cause: std::io::Error,
     },

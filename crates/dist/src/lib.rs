@@ -23,9 +23,9 @@ mod node;
 pub mod terms;
 
 pub use cookie::Cookie;
-pub use error::{CallError, ConnectError, FailureKind, LinkError, StartError, Step};
+pub use error::{CallError, ConnectError, FailureKind, LinkError, ProbeError, StartError, Step};
 pub use link::LinkId;
 pub use node::{
     CallLimits, Counters, Direction, Introduced, MeshIntent, Node, NodeConfig, NodeEvent,
-    NodeEvents, PeerInfo,
+    NodeEvents, PeerInfo, Probed,
 };

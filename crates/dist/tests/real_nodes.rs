@@ -4,12 +4,15 @@
 // this spares what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::slice;
 use std::time::Duration;
 
 use pgmesh_dist::terms::Term;
-use pgmesh_dist::{CallLimits, Cookie, Introduced, Node, NodeConfig, NodeEvent, NodeEvents};
+use pgmesh_dist::{
+    CallLimits, Cookie, FailureKind, Introduced, Node, NodeConfig, NodeEvent, NodeEvents,
+};
 use pgmesh_name::NodeName;
 use pgmesh_testkit::ScratchEpmd;
 use tokio::io::AsyncReadExt as _;
@@ -229,4 +232,26 @@ async fn intent_is_read_from_settings_and_flags() {
         let intent = node.mesh_intent(&beam.name, LIMITS.time).await.unwrap();
         assert!(intent.partial, "{flags:?}");
     }
+}
+
+#[tokio::test]
+async fn probe_learns_who_listens_and_leaves_links_alone() {
+    let cluster = Cluster::start(&[]).await;
+    let address = |alive| SocketAddr::from(([127, 0, 0, 1], cluster.epmd.find(alive).unwrap()));
+    let (prober, _events) = our_node(&cluster.epmd, "p@127.0.0.1").await;
+    let probed = prober.probe(address("a")).await.unwrap();
+    assert_eq!((probed.name, probed.hidden), (name("a@127.0.0.1"), false));
+    let probed = prober.probe(address("m")).await.unwrap();
+    assert_eq!((probed.name, probed.hidden), (name("m@127.0.0.1"), true));
+    let own = prober.probe(address("p")).await.unwrap_err();
+    assert_eq!(own.kind(), FailureKind::NotAllowed);
+    // A node that is linked to us says alive, and keeps its link.
+    let linked = cluster.node.probe(address("a")).await.unwrap_err();
+    assert_eq!(linked.kind(), FailureKind::AlreadyLinked);
+    let a = &cluster.a.name;
+    assert_eq!(
+        evaluate(&cluster.node, a, "nodes(hidden).").await,
+        "['m@127.0.0.1']"
+    );
+    prober.connect(a, true).await.unwrap();
 }

@@ -1,11 +1,11 @@
 //! The dialling side.
 
-use erl_dist::DistributionFlags;
 use pgmesh_name::NodeName;
 
-use super::flags::{OFFERED, is_hidden, suffice};
-use super::message::{Challenge, ChallengeReply, Name, Status, decode_ack, encode_alive_answer};
-use super::{Local, LocalName, Proven};
+use super::flags::{is_hidden, suffice};
+use super::inquirer::{self, Inquirer};
+use super::message::{Challenge, ChallengeReply, decode_ack};
+use super::{Local, Proven};
 use crate::Step;
 use crate::error::{Failure, FailureKind};
 
@@ -15,19 +15,12 @@ use crate::error::{Failure, FailureKind};
 /// [`on_frame`](Self::on_frame) until it is done or has failed.
 #[derive(Debug)]
 pub(crate) struct Initiator {
-    local: Local,
+    inquirer: Inquirer,
     peer: NodeName,
     accept_hidden: bool,
     challenge: u32,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    AwaitStatus,
-    AwaitChallenge { named: Option<(NodeName, u32)> },
-    AwaitAck(Proven),
-    Over,
+    /// Who is there, once our digest is on its way.
+    to_prove: Option<Proven>,
 }
 
 /// What follows from a frame.
@@ -49,77 +42,40 @@ impl Initiator {
     /// is turned away before a digest leaves us.
     pub(crate) fn new(local: Local, peer: NodeName, accept_hidden: bool, challenge: u32) -> Self {
         Self {
-            local,
+            inquirer: Inquirer::new(local),
             peer,
             accept_hidden,
             challenge,
-            state: State::AwaitStatus,
+            to_prove: None,
         }
     }
 
     pub(crate) fn first_frame(&self) -> Vec<u8> {
-        let (name, flags) = match &self.local.name {
-            LocalName::Full(name) => (name.to_string(), OFFERED),
-            LocalName::Dynamic { host } => (host.clone(), OFFERED | DistributionFlags::NAME_ME),
-        };
-        let creation = Some(self.local.creation);
-        Name {
-            flags,
-            creation,
-            name,
-        }
-        .encode()
+        self.inquirer.first_frame()
     }
 
     /// Which step is being waited for.
     pub(crate) fn step(&self) -> Step {
-        match self.state {
-            State::AwaitStatus => Step::Status,
-            State::AwaitChallenge { .. } => Step::Challenge,
-            State::AwaitAck(_) | State::Over => Step::ChallengeAck,
+        match self.to_prove {
+            Some(_) => Step::ChallengeAck,
+            None => self.inquirer.step(),
         }
     }
 
     pub(crate) fn on_frame(&mut self, frame: &[u8]) -> Result<Next, Failure> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::AwaitStatus => self.on_status(Status::decode(frame)?),
-            State::AwaitChallenge { named } => self.on_challenge(&Challenge::decode(frame)?, named),
-            State::AwaitAck(proven) => self.on_ack(frame, proven),
-            State::Over => Err(super::message::malformed("frame after the handshake")),
+        if let Some(proven) = self.to_prove.take() {
+            return self.on_ack(frame, proven);
+        }
+        match self.inquirer.on_frame(frame)? {
+            inquirer::Next::Wait => Ok(Next::Wait),
+            inquirer::Next::Alive => Ok(Next::Alive),
+            inquirer::Next::Challenged(challenge, named) => self.on_challenge(&challenge, named),
         }
     }
 
     /// Answers [`Next::Alive`]; with `false` the dial is over once this is sent.
     pub(crate) fn answer_alive(&mut self, wanted: bool) -> Vec<u8> {
-        if wanted {
-            self.state = State::AwaitChallenge { named: None };
-        }
-        encode_alive_answer(wanted)
-    }
-
-    fn on_status(&mut self, status: Status) -> Result<Next, Failure> {
-        let is_dynamic = matches!(self.local.name, LocalName::Dynamic { .. });
-        match status {
-            Status::Ok | Status::OkSimultaneous if !is_dynamic => {
-                self.state = State::AwaitChallenge { named: None };
-                Ok(Next::Wait)
-            }
-            Status::Alive if !is_dynamic => Ok(Next::Alive),
-            Status::Named { name, creation } if is_dynamic => {
-                let named = Some((name, creation));
-                self.state = State::AwaitChallenge { named };
-                Ok(Next::Wait)
-            }
-            Status::Nok => Err(Failure::new(
-                FailureKind::Simultaneous,
-                "the peer is dialling us at the same time",
-            )),
-            Status::NotAllowed => Err(Failure::new(
-                FailureKind::NotAllowed,
-                "the peer answered not_allowed",
-            )),
-            _ => Err(super::message::malformed("status for this dial")),
-        }
+        self.inquirer.answer_alive(wanted)
     }
 
     /// Judges the peer by its challenge, before our digest leaves us.
@@ -142,9 +98,9 @@ impl Initiator {
         }
         let reply = ChallengeReply {
             challenge: self.challenge,
-            digest: self.local.cookie.digest(challenge.challenge),
+            digest: self.inquirer.local.cookie.digest(challenge.challenge),
         };
-        self.state = State::AwaitAck(Proven {
+        self.to_prove = Some(Proven {
             peer: self.peer.clone(),
             flags: challenge.flags,
             creation: challenge.creation,
@@ -154,11 +110,8 @@ impl Initiator {
     }
 
     fn on_ack(&self, frame: &[u8], proven: Proven) -> Result<Next, Failure> {
-        if self
-            .local
-            .cookie
-            .proves(self.challenge, &decode_ack(frame)?)
-        {
+        let cookie = &self.inquirer.local.cookie;
+        if cookie.proves(self.challenge, &decode_ack(frame)?) {
             return Ok(Next::Done(proven));
         }
         let detail = "cookie rejected by us: the peer proved another one";
@@ -168,12 +121,10 @@ impl Initiator {
     /// What it means that the peer closed the connection at this point: a BEAM
     /// that rejects our digest says nothing and closes.
     pub(crate) fn on_closed(&self) -> Failure {
-        match self.state {
-            State::AwaitAck(_) => {
-                let detail = format!("cookie rejected by {}", self.peer);
-                Failure::new(FailureKind::CookieRejectedByPeer, detail)
-            }
-            _ => Failure::closed_by_peer(),
+        if self.to_prove.is_none() {
+            return Failure::closed_by_peer();
         }
+        let detail = format!("cookie rejected by {}", self.peer);
+        Failure::new(FailureKind::CookieRejectedByPeer, detail)
     }
 }

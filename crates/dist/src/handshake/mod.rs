@@ -7,6 +7,7 @@
 mod acceptor;
 mod flags;
 mod initiator;
+mod inquirer;
 mod message;
 mod stream;
 
@@ -19,8 +20,9 @@ pub(crate) use fuzz::fuzz_handshake;
 pub(crate) use acceptor::{Acceptor, Offer};
 pub(crate) use flags::is_hidden;
 pub(crate) use initiator::Initiator;
+pub(crate) use inquirer::Inquirer;
 pub(crate) use message::Status;
-pub(crate) use stream::{HandshakeStream, accept, dial};
+pub(crate) use stream::{HandshakeStream, accept, dial, inquire};
 
 use erl_dist::DistributionFlags;
 use pgmesh_name::NodeName;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::message::{MAX_FRAME, Status};
-use super::{Acceptor, Initiator, Offer, Proven, acceptor, initiator};
+use super::message::{Challenge, MAX_FRAME, Status};
+use super::{Acceptor, Initiator, Inquirer, Offer, Proven, acceptor, initiator, inquirer};
 use crate::Step;
 use crate::error::{Failure, FailureKind};
 
@@ -98,6 +98,11 @@ fn too_long(len: usize) -> Failure {
     Failure::new(FailureKind::Malformed, detail)
 }
 
+fn already_linked() -> Failure {
+    let detail = "the peer has a link to us already";
+    Failure::new(FailureKind::AlreadyLinked, detail)
+}
+
 /// Dials: `wants_link` is asked when the peer says that it has a link to us.
 pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut HandshakeStream<S>,
@@ -120,9 +125,27 @@ pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
                 let wanted = wants_link();
                 stream.send(&[handshake.answer_alive(wanted)]).await?;
                 if !wanted {
-                    let detail = "the peer has a link to us already";
-                    return Err(Failure::new(FailureKind::AlreadyLinked, detail));
+                    return Err(already_linked());
                 }
+            }
+        }
+    }
+}
+
+/// Dials as far as the peer's challenge: what it says of itself.
+pub(crate) async fn inquire<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut HandshakeStream<S>,
+    mut handshake: Inquirer,
+) -> Result<Challenge, Failure> {
+    stream.send(&[handshake.first_frame()]).await?;
+    loop {
+        let frame = stream.receive(handshake.step()).await?;
+        match handshake.on_frame(&frame)? {
+            inquirer::Next::Wait => {}
+            inquirer::Next::Challenged(challenge, _) => return Ok(challenge),
+            inquirer::Next::Alive => {
+                stream.send(&[handshake.answer_alive(false)]).await?;
+                return Err(already_linked());
             }
         }
     }

@@ -208,7 +208,7 @@ impl Inner {
         }
     }
 
-    async fn open(&self, address: SocketAddr) -> Result<TcpStream, Failure> {
+    pub(super) async fn open(&self, address: SocketAddr) -> Result<TcpStream, Failure> {
         let connect = TcpStream::connect(address);
         let connected = timeout(self.config.setup_timeout, connect).await;
         let stream = connected

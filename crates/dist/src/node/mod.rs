@@ -9,6 +9,7 @@ mod links;
 mod mesh_calls;
 mod own_pid;
 mod port_lookups;
+mod probe;
 mod registration;
 mod resolver;
 mod unfinished;
@@ -34,6 +35,7 @@ use calls::Calls;
 use link_table::{Attempt, LinkTable};
 pub use mesh_calls::{Introduced, MeshIntent};
 use port_lookups::PortLookups;
+pub use probe::Probed;
 use resolver::Resolver;
 use watch::Watch;
 #[cfg(any(test, feature = "fuzzing"))]

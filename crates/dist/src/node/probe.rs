@@ -1,0 +1,68 @@
+//! Asks who listens at an address, without proving anything to it.
+
+use std::net::SocketAddr;
+
+use pgmesh_name::NodeName;
+
+use super::{Inner, Node};
+use crate::ProbeError;
+use crate::error::{Failure, FailureKind};
+use crate::handshake::{self, HandshakeStream, Inquirer, is_hidden};
+
+/// What a node says of itself in its challenge. Nothing of it is proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// Its full name: EPMD knows only the part before the `@`.
+    pub name: NodeName,
+    /// Which life of that name it is.
+    pub creation: u32,
+    /// Whether it is a hidden node.
+    pub hidden: bool,
+}
+
+impl Node {
+    /// Asks the node that listens at this address for its full name, and closes
+    /// before a digest leaves us. For ports that an EPMD lists.
+    ///
+    /// Links and dials of ours are left as they are. A node that has a link to us
+    /// does not say its name again: [`FailureKind::AlreadyLinked`]. One that dials
+    /// us at this moment may give up that dial for ours, or refuse ours
+    /// ([`FailureKind::Simultaneous`]): ask again later.
+    ///
+    /// # Errors
+    ///
+    /// Says at which step it failed; each has the set-up time-out for itself.
+    ///
+    /// Cancel safe: dropped, it closes the connection.
+    pub async fn probe(&self, address: SocketAddr) -> Result<Probed, ProbeError> {
+        let inner = &self.inner;
+        let outcome = tokio::select! {
+            biased;
+            () = inner.stopped.cancelled() => {
+                Err(Failure::new(FailureKind::ClosedByUs, "this node stops"))
+            }
+            outcome = inner.inquire(address) => outcome,
+        };
+        outcome.map_err(|failure| ProbeError::new(address, failure))
+    }
+}
+
+impl Inner {
+    async fn inquire(&self, address: SocketAddr) -> Result<Probed, Failure> {
+        if !self.config.allow.allows_address(address.ip()) {
+            let detail = "its address is not allowed";
+            return Err(Failure::new(FailureKind::AddressNotAllowed, detail));
+        }
+        let stream = self.open(address).await?;
+        let mut stream = HandshakeStream::new(stream, self.config.setup_timeout);
+        let challenge = handshake::inquire(&mut stream, Inquirer::new(self.local())).await?;
+        let name = challenge.name.parse().map_err(|error| {
+            Failure::new(FailureKind::Malformed, format!("malformed name: {error}"))
+        })?;
+        Ok(Probed {
+            name,
+            creation: challenge.creation,
+            hidden: is_hidden(challenge.flags),
+        })
+    }
+}
