@@ -7,5 +7,7 @@
 mod accepting;
 mod dialling;
 mod linked;
+mod probing;
 mod simultaneous;
 mod stage;
+mod watching;

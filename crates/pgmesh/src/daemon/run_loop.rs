@@ -184,7 +184,8 @@ impl Daemon {
             NodeEvent::Registered => self.view.epmd_up(),
             NodeEvent::Unregistered => self.view.epmd_down(),
             // No node is watched yet.
-            NodeEvent::PeersSeen { .. } | NodeEvent::EdgeUp { .. } | NodeEvent::EdgeDown { .. } => {}
+            NodeEvent::PeersSeen { .. } | NodeEvent::EdgeUp { .. } | NodeEvent::EdgeDown { .. } => {
+            }
         }
     }
 

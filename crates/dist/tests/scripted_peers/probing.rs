@@ -1,0 +1,79 @@
+//! Peers that we ask for their name and nothing else.
+
+use std::net::SocketAddr;
+
+use pgmesh_dist::{FailureKind, ProbeError, Probed, Step};
+
+use crate::stage::{HIDDEN, Stage, VISIBLE, challenge_frame, name, status};
+
+/// Probes a peer that says this after our name; returns also what we say to it.
+async fn probe(stage: &Stage, says: &[Vec<u8>]) -> (Result<Probed, ProbeError>, Option<Vec<u8>>) {
+    let address = SocketAddr::from(([127, 0, 0, 1], stage.peer.port()));
+    let script = async {
+        let mut connection = stage.peer.accept().await;
+        let our_name = connection.receive().await.unwrap();
+        assert!(our_name.ends_with(b"m@127.0.0.1"));
+        for frame in says {
+            connection.send(frame).await;
+        }
+        connection
+    };
+    let (probed, mut connection) = tokio::join!(stage.node.probe(address), script);
+    (probed, connection.receive().await)
+}
+
+#[tokio::test]
+async fn name_is_learned_and_no_digest_leaves_us() {
+    let stage = Stage::set().await;
+    for said in ["ok", "ok_simultaneous"] {
+        for (flags, hidden) in [(VISIBLE, false), (HIDDEN, true)] {
+            let challenge = challenge_frame(flags, "any@10.0.0.7");
+            let (probed, answer) = probe(&stage, &[status(said), challenge]).await;
+            let probed = probed.unwrap();
+            assert_eq!((probed.creation, probed.hidden), (5, hidden));
+            assert_eq!(probed.name, name("any@10.0.0.7"));
+            assert_eq!(answer, None, "something was sent after {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn probe_fails_with_every_other_word_and_says_why() {
+    let stage = Stage::set().await;
+    let ok = || status("ok");
+    let cases = [
+        (vec![status("nok")], FailureKind::Simultaneous, None),
+        (vec![status("not_allowed")], FailureKind::NotAllowed, None),
+        // The peer keeps the link that it has.
+        (
+            vec![status("alive")],
+            FailureKind::AlreadyLinked,
+            Some(b"sfalse".to_vec()),
+        ),
+        (vec![status("nonsense")], FailureKind::Malformed, None),
+        (vec![ok(), b"Nshort".to_vec()], FailureKind::Malformed, None),
+        (
+            vec![ok(), challenge_frame(VISIBLE, "no name")],
+            FailureKind::Malformed,
+            None,
+        ),
+        (vec![], FailureKind::Timeout(Step::Status), None),
+        (vec![ok()], FailureKind::Timeout(Step::Challenge), None),
+    ];
+    for (says, kind, expected) in cases {
+        let (probed, answer) = probe(&stage, &says).await;
+        let error = probed.unwrap_err();
+        assert_eq!((error.kind(), answer), (kind, expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn address_that_is_not_allowed_is_not_probed() {
+    let stage = Stage::set_with(|config| {
+        config.allow = pgmesh_name::AllowList::parse(["10.0.0.0/8"]).unwrap();
+    })
+    .await;
+    let address = SocketAddr::from(([127, 0, 0, 1], stage.peer.port()));
+    let error = stage.node.probe(address).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::AddressNotAllowed);
+}
