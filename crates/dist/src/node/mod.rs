@@ -140,9 +140,9 @@ pub enum NodeEvent {
         /// Why.
         error: LinkError,
     },
-    /// A watcher has begun: the visible nodes that `name` is linked to. Of each
-    /// later change [`EdgeUp`](Self::EdgeUp) or [`EdgeDown`](Self::EdgeDown) tells;
-    /// a change from about now may be told although the list has it.
+    /// A watcher has begun ([`Node::watch`]): the visible nodes that `name` is
+    /// linked to. Each later change is told once, as [`EdgeUp`](Self::EdgeUp) or
+    /// [`EdgeDown`](Self::EdgeDown), until the link's end or another watcher.
     PeersSeen {
         /// The watched node.
         name: NodeName,
