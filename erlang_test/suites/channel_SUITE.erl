@@ -20,7 +20,8 @@ suite() ->
 
 all() ->
 	[cookie_gives_the_channel, cookie_that_gives_none, channel_name_is_used_as_it_is,
-		other_dialect_is_heard, goodbye_for_a_living_node, bad_payloads].
+		other_dialect_is_heard, other_dialect_is_spoken,
+		goodbye_for_a_living_node, bad_payloads].
 
 init_per_testcase(_, Config) ->
 	lab:open(Config).
@@ -96,9 +97,9 @@ with_cookie(#{cookie_file := Old} = Lab, Cookie) ->
 %% Tests: payloads.
 
 other_dialect_is_heard(Config) ->
-	ct:comment("heartbeat:NAME is as good as NAME, and pgmesh itself never says it."),
+	ct:comment("heartbeat:NAME is as good as NAME, and after goodbye:NAME it is waited for."),
 	Lab = lab:from(Config),
-	Daemon = pgmesh:start(Lab),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--announce" => "none", "--introduce" => "none"}}),
 	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
 	_ = lab:notify(Lab, "heartbeat:a@127.0.0.1"),
 	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
@@ -111,6 +112,37 @@ other_dialect_is_heard(Config) ->
 	_ = lab:notify(Lab, "heartbeat:a@127.0.0.1"),
 	_ = eventually(fun() -> links:complete(Lab, Daemon, [Again]) end, ?BOUND_MS),
 	ok.
+
+other_dialect_is_spoken(Config) ->
+	ct:comment("With --dialect heartbeat pgmesh says heartbeat:NAME, and goodbye:NAME when it stops."),
+	Lab = lab:from(Config),
+	Ear = listen(Lab),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--dialect" => "heartbeat"}}),
+	Heard = hear_until(<<"heartbeat:pgmesh@127.0.0.1">>, Ear),
+	ok = pgmesh:signal(Daemon, 'TERM'),
+	0 = pgmesh:await_exit(Daemon, ?BOUND_MS),
+	Last = hear_until(<<"goodbye:pgmesh@127.0.0.1">>, Heard),
+	pg_session:close(Last).
+
+listen(Lab) ->
+	{ok, Session} = pg_session:connect(lab:postgres(Lab)),
+	{ok, [], Listening} = pg_session:query(pg_session:listen_statement("cluster"), Session),
+	Listening.
+
+%% Everything that is said passes by until this is.
+hear_until(Payload, Session) ->
+	ok = pg_session:listen_actively(Session),
+	Socket = pg_session:socket(Session),
+	receive
+		{tcp, Socket, Data} ->
+			{Payloads, After} = pg_session:take_notifications(Data, Session),
+			case lists:member(Payload, Payloads) of
+				true -> After;
+				false -> hear_until(Payload, After)
+			end
+	after ?BOUND_MS ->
+		error({not_heard, Payload})
+	end.
 
 goodbye_for_a_living_node(Config) ->
 	ct:comment("A goodbye that somebody else says for a living node costs it nothing."),

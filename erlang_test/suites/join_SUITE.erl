@@ -35,7 +35,8 @@ end_per_testcase(_, Config) ->
 announced_node_is_linked(Config) ->
 	ct:comment("A node with the strategy is linked after its first announcement, erl and elixir alike."),
 	Lab = lab:from(Config),
-	Daemon = pgmesh:start(Lab),
+	%% Silent, it asks no EPMD who else is there.
+	Daemon = pgmesh:start(Lab, #{flags => #{"--announce" => "none", "--introduce" => "none"}}),
 	lists:foreach(fun({Name, Kind}) ->
 		Beam = beam_node:start(Lab, #{name => Name, kind => Kind, beacon => true}),
 		_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),

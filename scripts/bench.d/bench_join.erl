@@ -20,7 +20,8 @@ run(Lab) ->
 	bench_table:title("join: from a node's first NOTIFY to the link being up on it", []),
 	WithPgmesh = Lab#{channel := "with_pgmesh"},
 	WithBeam = Lab#{channel := "with_beam"},
-	_ = pgmesh:start(WithPgmesh, #{name => ?RESIDENT_PGMESH, flags => #{"--announce-interval" => "1h"}}),
+	_ = pgmesh:start(WithPgmesh, #{name => ?RESIDENT_PGMESH, flags => #{"--announce-interval" => "1h",
+		"--announce" => "none", "--introduce" => "none"}}),
 	_ = beam_node:start(WithBeam, #{name => ?RESIDENT_BEAM, beacon => true, beacon_interval_ms => ?AN_HOUR_MS}),
 	%% The first round of each warms up what later rounds find warm.
 	[_ | Pairs] = [round(Number, WithPgmesh, WithBeam) || Number <- lists:seq(0, Rounds)],

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use pgmesh_name::{NameError, NodeName};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Notification;
 
 use crate::backoff::Backoff;
 use crate::connect::{Connector, private_channel};
 use crate::ears::Ears;
 use crate::payload::{self, Payload};
-use crate::session::{QUEUE, Saying, Session};
-use crate::{Channel, Conninfo, PostgresError};
+use crate::session::{Asking, QUEUE, Session};
+use crate::{Channel, Conninfo, Dialect, PostgresError};
 
+/// What may wait to be said: an announcement, and goodbyes.
+const SAID_AHEAD: usize = 4;
 /// Characters of a payload that is no name: enough to find who says it.
 const SHOWN: usize = 60;
 
@@ -32,6 +35,10 @@ pub struct Settings {
     /// Whether we never announce ourselves: the echo then comes on a channel of
     /// our own.
     pub silent: bool,
+    /// How names are said.
+    pub dialect: Dialect,
+    /// Whether to stand for the one of all daemons on this channel that leads.
+    pub elect: bool,
 }
 
 /// What a session tells.
@@ -43,6 +50,9 @@ pub enum Event {
     Down(PostgresError),
     /// Our own words came back: we hear.
     Echo,
+    /// We lead, until the session is gone: no other daemon on this channel that
+    /// stands for it does.
+    Leads,
     /// A name was said.
     Heard(NodeName),
     /// A node said that it leaves.
@@ -62,31 +72,59 @@ pub type Events = mpsc::Receiver<Event>;
 /// Says names. Dropped, it ends the session.
 #[derive(Debug)]
 pub struct Announcer {
-    queue: mpsc::Sender<Vec<NodeName>>,
+    queue: mpsc::Sender<Vec<String>>,
+    dialect: Dialect,
+    keeper: JoinHandle<()>,
 }
 
 impl Announcer {
     /// Says these names in one transaction, as soon as the session stands. Never
     /// waits: while an earlier announcement is under way another is needless.
-    pub fn announce(&self, names: Vec<NodeName>) {
-        let _ = self.queue.try_send(names);
+    pub fn announce(&self, names: &[NodeName]) {
+        let say = |name| self.dialect.announcement(name);
+        let _ = self.queue.try_send(names.iter().map(say).collect());
+    }
+
+    /// Says that these names leave, if the dialect has a word for it. Never waits.
+    pub fn goodbye(&self, names: &[NodeName]) {
+        let said: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.dialect.goodbye(name))
+            .collect();
+        if !said.is_empty() {
+            let _ = self.queue.try_send(said);
+        }
+    }
+
+    /// Ends the session once what is to be said has been said, or after `limit`.
+    pub async fn finish(self, limit: Duration) {
+        let Self { queue, keeper, .. } = self;
+        drop(queue);
+        // Whatever it says, it is over.
+        let _ = timeout(limit, keeper).await;
     }
 }
 
 /// Starts a session that lasts until the [`Announcer`] or the [`Events`] are
 /// dropped. Must be called within a tokio runtime.
 pub fn spawn(settings: Settings) -> (Announcer, Events) {
-    let (queue, announcements) = mpsc::channel(1);
+    let (queue, announcements) = mpsc::channel(SAID_AHEAD);
     let (events, receiver) = mpsc::channel(QUEUE);
     let application_name = format!("pgmesh/{}", settings.own);
-    tokio::spawn(keep(Keeper {
+    let dialect = settings.dialect;
+    let keeper = tokio::spawn(keep(Keeper {
         connector: Connector::new(settings.conninfo.clone(), &application_name),
         echo_channel: settings.silent.then(private_channel),
         settings,
         announcements,
         events,
     }));
-    (Announcer { queue }, receiver)
+    let announcer = Announcer {
+        queue,
+        dialect,
+        keeper,
+    };
+    (announcer, receiver)
 }
 
 struct Keeper {
@@ -94,7 +132,7 @@ struct Keeper {
     connector: Connector,
     /// Where a silent observer hears itself.
     echo_channel: Option<String>,
-    announcements: mpsc::Receiver<Vec<NodeName>>,
+    announcements: mpsc::Receiver<Vec<String>>,
     events: mpsc::Sender<Event>,
 }
 
@@ -156,7 +194,9 @@ impl Keeper {
     ) -> Result<(), PostgresError> {
         let mut ears = Ears::new(self.settings.announce_interval);
         let mut probe_at = Instant::now();
-        let mut saying: Option<Saying> = None;
+        let mut saying: Option<Asking<()>> = None;
+        let mut election: Option<Asking<bool>> = None;
+        let mut leads = false;
         loop {
             let free = saying.is_none();
             tokio::select! {
@@ -165,6 +205,9 @@ impl Keeper {
                     if matches!(event, Event::Echo) {
                         ears.on_echo();
                         backoff.reset();
+                        if self.settings.elect && !leads && election.is_none() {
+                            election = Some(session.try_lock(self.settings.channel.as_str()));
+                        }
                     }
                     if self.events.send(event).await.is_err() {
                         return Ok(());
@@ -174,19 +217,26 @@ impl Keeper {
                     saying = None;
                     said?;
                 }
-                names = self.announcements.recv(), if free => {
-                    let Some(names) = names else {
+                elected = finished(&mut election), if election.is_some() => {
+                    election = None;
+                    leads = elected?;
+                    if leads && self.events.send(Event::Leads).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                payloads = self.announcements.recv(), if free => {
+                    let Some(payloads) = payloads else {
                         return Ok(());
                     };
                     let channel = self.settings.channel.as_str().to_owned();
-                    saying = Some(session.say(channel, texts(&names)));
+                    saying = Some(session.say(channel, payloads));
                 }
                 () = sleep_until(probe_at), if free && self.echo_channel.is_some() => {
                     // Jittered, so that many observers do not commit in step.
                     let interval = self.settings.announce_interval;
                     probe_at = Instant::now() + interval.mul_f64(0.8 + 0.4 * fastrand::f64());
                     let echo = self.echo_channel.clone().unwrap_or_default();
-                    saying = Some(session.say(echo, texts(std::slice::from_ref(&self.settings.own))));
+                    saying = Some(session.say(echo, vec![self.settings.own.to_string()]));
                 }
                 () = sleep_until(ears.deaf_at()) => {
                     if ears.is_deaf() {
@@ -213,13 +263,9 @@ impl Keeper {
     }
 }
 
-fn texts(names: &[NodeName]) -> Vec<String> {
-    names.iter().map(NodeName::to_string).collect()
-}
-
-async fn finished(saying: &mut Option<Saying>) -> Result<(), PostgresError> {
-    match saying {
-        Some(saying) => saying.await,
+async fn finished<T>(asking: &mut Option<Asking<T>>) -> Result<T, PostgresError> {
+    match asking {
+        Some(asking) => asking.await,
         None => std::future::pending().await,
     }
 }

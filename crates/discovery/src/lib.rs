@@ -25,3 +25,4 @@ pub use conninfo::{Conninfo, ConninfoError, ConninfoErrorKind, ConninfoErrors, E
 pub use error::{PostgresError, PostgresErrorKind};
 pub use identify::{Identity, identify};
 pub use keeper::{Announcer, Event, Events, Settings, spawn};
+pub use payload::Dialect;

@@ -5,6 +5,33 @@
 
 use pgmesh_name::{NameError, NodeName};
 
+/// How names are said; all dialects are heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Bare names, as libcluster_postgres has them. It has no goodbye.
+    #[default]
+    Libcluster,
+    /// `heartbeat:NAME` and `goodbye:NAME`. A node of libcluster_postgres would take
+    /// these for names: not for a channel of theirs.
+    Heartbeat,
+}
+
+impl Dialect {
+    pub(crate) fn announcement(self, name: &NodeName) -> String {
+        match self {
+            Self::Libcluster => name.to_string(),
+            Self::Heartbeat => format!("heartbeat:{name}"),
+        }
+    }
+
+    pub(crate) fn goodbye(self, name: &NodeName) -> Option<String> {
+        match self {
+            Self::Libcluster => None,
+            Self::Heartbeat => Some(format!("goodbye:{name}")),
+        }
+    }
+}
+
 /// One payload, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
@@ -39,6 +66,18 @@ mod tests {
         assert_eq!(parse("a@h"), Ok(Payload::Name(name("a@h"))));
         assert_eq!(parse("heartbeat:a@h"), Ok(Payload::Name(name("a@h"))));
         assert_eq!(parse("goodbye:a@h"), Ok(Payload::Goodbye(name("a@h"))));
+    }
+
+    #[test]
+    fn what_is_said_is_understood() {
+        let name = name("a@h");
+        for dialect in [Dialect::Libcluster, Dialect::Heartbeat] {
+            let said = dialect.announcement(&name);
+            assert_eq!(parse(&said), Ok(Payload::Name(name.clone())));
+        }
+        let goodbye = Dialect::Heartbeat.goodbye(&name).unwrap();
+        assert_eq!(parse(&goodbye), Ok(Payload::Goodbye(name.clone())));
+        assert_eq!(Dialect::Libcluster.goodbye(&name), None);
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::PostgresError;
 /// What waits between the tasks; beyond it Postgres keeps what it has to say.
 pub(crate) const QUEUE: usize = 256;
 
-/// Something being said.
-pub(crate) type Saying = Pin<Box<dyn Future<Output = Result<(), PostgresError>> + Send>>;
+/// Something that was said or asked, and is not answered yet.
+pub(crate) type Asking<T> = Pin<Box<dyn Future<Output = Result<T, PostgresError>> + Send>>;
 
 /// Ends when it is dropped.
 pub(crate) struct Session {
@@ -66,7 +66,7 @@ impl Session {
     /// Says all payloads in one statement, hence one transaction: each transaction
     /// that notifies takes a lock over the whole Postgres instance. No statement is
     /// prepared under a name, which poolers would trip over.
-    pub(crate) fn say(&self, channel: String, payloads: Vec<String>) -> Saying {
+    pub(crate) fn say(&self, channel: String, payloads: Vec<String>) -> Asking<()> {
         let client = Arc::clone(&self.client);
         Box::pin(async move {
             let statement = "SELECT pg_catalog.pg_notify($1, payload) \
@@ -75,6 +75,20 @@ impl Session {
                 &[(&channel, Type::TEXT), (&payloads, Type::TEXT_ARRAY)];
             client.query_typed(statement, parameters).await?;
             Ok(())
+        })
+    }
+
+    /// Tries to take the lock of the daemon that leads on this channel. It is held
+    /// until the session ends.
+    pub(crate) fn try_lock(&self, channel: &str) -> Asking<bool> {
+        let client = Arc::clone(&self.client);
+        let name = format!("pgmesh/{channel}");
+        Box::pin(async move {
+            let statement = "SELECT pg_catalog.pg_try_advisory_lock(\
+                             pg_catalog.hashtextextended($1, 0))";
+            let parameters: &[(&(dyn ToSql + Sync), Type)] = &[(&name, Type::TEXT)];
+            let rows = client.query_typed(statement, parameters).await?;
+            Ok(rows.first().is_some_and(|row| row.get(0)))
         })
     }
 

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use pgmesh_discovery::{
-    Announcer, Channel, Conninfo, Environment, Event, Events, PostgresErrorKind, Settings, spawn,
+    Announcer, Channel, Conninfo, Dialect, Environment, Event, Events, PostgresErrorKind, Settings,
+    spawn,
 };
 use pgmesh_name::NodeName;
 use pgmesh_testkit::ScratchPostgres;
@@ -29,6 +30,8 @@ fn settings(postgres: &ScratchPostgres) -> Settings {
         own: name("m@h"),
         announce_interval: Duration::from_millis(200),
         silent: false,
+        dialect: Dialect::Libcluster,
+        elect: false,
     }
 }
 
@@ -60,7 +63,7 @@ async fn down(events: &mut Events) -> PostgresErrorKind {
 
 /// Announces until the echo comes, as the daemon does at each interval.
 async fn echo(announcer: &Announcer, events: &mut Events) {
-    announcer.announce(vec![name("m@h")]);
+    announcer.announce(&[name("m@h")]);
     event(events, |event| matches!(event, Event::Echo).then_some(())).await;
 }
 
@@ -69,7 +72,7 @@ async fn hears_names_its_own_echo_and_nonsense() {
     let postgres = ScratchPostgres::start();
     let (announcer, mut events) = spawn(settings(&postgres));
     up(&mut events).await;
-    announcer.announce(vec![name("m@h"), name("local@h")]);
+    announcer.announce(&[name("m@h"), name("local@h")]);
     event(&mut events, |event| {
         matches!(event, Event::Echo).then_some(())
     })

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use pgmesh_discovery::{
-    Announcer, Channel, Conninfo, Environment, Event, Events, PostgresErrorKind, Settings, spawn,
+    Announcer, Channel, Conninfo, Dialect, Environment, Event, Events, PostgresErrorKind, Settings,
+    spawn,
 };
 use pgmesh_testkit::{Certificates, ScratchPostgres, ServerCertificate};
 
@@ -21,6 +22,8 @@ fn settings(url: &str) -> Settings {
         // Longer than a test: none of them is about deafness.
         announce_interval: Duration::from_secs(60),
         silent: false,
+        dialect: Dialect::Libcluster,
+        elect: false,
     }
 }
 
@@ -50,7 +53,7 @@ async fn refused(kind: PostgresErrorKind, events: &mut Events) {
 }
 
 async fn echo(announcer: &Announcer, events: &mut Events) {
-    announcer.announce(vec!["m@h".parse().unwrap()]);
+    announcer.announce(&["m@h".parse().unwrap()]);
     event("echo", events, |event| matches!(event, Event::Echo)).await;
 }
 

@@ -19,6 +19,36 @@ pub struct Config {
     pub announce_interval: Duration,
     /// How long a name without a link must be silent before it is forgotten.
     pub expiry: Duration,
+    /// Whom we connect to each other.
+    pub introduce: IntroduceScope,
+    /// Whether each linked node gets a watcher, which tells of every edge at once.
+    pub watch_edges: bool,
+    /// How often each linked node is asked for its connections, before jitter.
+    pub audit_interval: Duration,
+    /// Whether the others are told to disconnect from a name that is forgotten.
+    pub prune: bool,
+}
+
+/// Whom we connect to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntroduceScope {
+    /// Nobody.
+    None,
+    /// The nodes of our own host to every other.
+    Local,
+    /// Every pair.
+    All,
+}
+
+impl IntroduceScope {
+    /// The word of the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Local => "local",
+            Self::All => "all",
+        }
+    }
 }
 
 /// Whom we link to.
@@ -45,7 +75,7 @@ impl JoinScope {
 pub enum AnnounceScope {
     /// Nobody's: a silent observer.
     None,
-    /// Our own.
+    /// Our own, and those of this host's nodes.
     Local,
 }
 
@@ -69,6 +99,10 @@ impl Config {
             allow: AllowList::default(),
             announce_interval: Duration::from_secs(5),
             expiry: Duration::from_secs(60),
+            introduce: IntroduceScope::Local,
+            watch_edges: true,
+            audit_interval: Duration::from_secs(30),
+            prune: false,
         }
     }
 }

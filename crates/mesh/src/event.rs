@@ -1,8 +1,10 @@
 //! What happened, for logs, streams and counters.
 
+use std::time::Duration;
+
 use pgmesh_name::NodeName;
 
-use crate::{Failure, Peer};
+use crate::{Failure, IntroductionOutcome, Peer};
 
 /// A change that somebody watching the mesh wants to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,39 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// Two nodes that we are linked to are connected to each other.
+    EdgeUp(NodeName, NodeName),
+    /// Two nodes that we are linked to are no longer connected.
+    EdgeDown(NodeName, NodeName),
+    /// A node is told to connect to another.
+    Introduced {
+        /// Who is told.
+        to: NodeName,
+        /// To connect to whom.
+        peer: NodeName,
+    },
+    /// Two nodes that had lost each other are connected again, after an introduction.
+    Healed {
+        /// One of them.
+        a: NodeName,
+        /// The other.
+        b: NodeName,
+        /// How long they were apart, as we saw it.
+        after: Duration,
+    },
+    /// An introduction brought nothing.
+    NotIntroduced {
+        /// Who was told.
+        to: NodeName,
+        /// To connect to whom.
+        peer: NodeName,
+        /// What came of it.
+        outcome: IntroductionOutcome,
+    },
+    /// A node is held: disconnected and left alone.
+    Held(NodeName),
+    /// A hold is over.
+    Released(NodeName),
     /// A dial ended without a link.
     DialFailed {
         /// Whom we dialled.

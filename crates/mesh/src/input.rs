@@ -2,7 +2,7 @@
 
 use pgmesh_name::NodeName;
 
-use crate::DialId;
+use crate::{DialId, IntroductionId, Time};
 
 /// Everything that can happen to a mesh.
 #[derive(Clone, Debug)]
@@ -44,10 +44,105 @@ pub enum Input {
     PostgresUp,
     /// The Postgres session is down or deaf.
     PostgresDown,
+    /// All connections of a node to visible nodes, from its watcher or an audit.
+    PeersSeen {
+        /// Of whom.
+        name: NodeName,
+        /// The link over which it was told.
+        link: LinkId,
+        /// To whom.
+        peers: Vec<NodeName>,
+    },
+    /// A watched node is connected to another one more.
+    EdgeUp {
+        /// Which node tells.
+        name: NodeName,
+        /// The link over which it was told.
+        link: LinkId,
+        /// To whom.
+        peer: NodeName,
+    },
+    /// A watched node is no longer connected to another.
+    EdgeDown {
+        /// Which node tells.
+        name: NodeName,
+        /// The link over which it was told.
+        link: LinkId,
+        /// To whom.
+        peer: NodeName,
+    },
+    /// A node could not be watched.
+    WatchFailed {
+        /// Whom.
+        name: NodeName,
+        /// Over which link.
+        link: LinkId,
+    },
+    /// A node did not say what it is connected to.
+    AuditFailed {
+        /// Whom.
+        name: NodeName,
+        /// Over which link.
+        link: LinkId,
+    },
+    /// An introduction is over.
+    IntroductionEnded {
+        /// Which.
+        id: IntroductionId,
+        /// What came of it.
+        outcome: IntroductionOutcome,
+    },
+    /// The OTP release of a linked node is known.
+    OtpKnown {
+        /// Of whom.
+        name: NodeName,
+        /// Over which link it was asked.
+        link: LinkId,
+        /// Its release: 27.
+        release: u32,
+    },
+    /// Whether we are the one of several daemons that introduces at once.
+    Leader(bool),
+    /// The visible nodes that this host's EPMD lists: all of them, under the names
+    /// that they gave themselves.
+    LocalNames(Vec<NodeName>),
+    /// EPMD has us.
+    EpmdUp,
+    /// EPMD is gone: what it no longer lists proves nothing.
+    EpmdDown,
+    /// A person wants this node disconnected and left alone.
+    Hold {
+        /// Whom.
+        name: NodeName,
+        /// Until when, if not until it is released.
+        until: Option<Time>,
+    },
+    /// A person wants these two nodes connected: holds on them end.
+    Release {
+        /// One of them.
+        a: NodeName,
+        /// The other.
+        b: NodeName,
+    },
+    /// A person wants this name forgotten.
+    Forget(NodeName),
     /// The time of [`crate::Mesh::poll_timeout`] has come.
     Timeout,
     /// The daemon is stopping: dial nobody any more.
     Shutdown,
+}
+
+/// What came of an introduction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IntroductionOutcome {
+    /// The node says that it is connected.
+    Connected,
+    /// It says that it cannot connect.
+    Refused,
+    /// This node is stopping.
+    Stopping(NodeName),
+    /// There was no answer.
+    Failed,
 }
 
 /// Names one link for as long as the process lives; never used twice.

@@ -18,8 +18,10 @@
 mod action;
 mod backoff;
 mod config;
+mod edges;
 mod event;
 mod input;
+mod introductions;
 mod member;
 mod mesh;
 mod newcomers;
@@ -27,10 +29,10 @@ mod time;
 mod timers;
 mod turns;
 
-pub use action::{Action, DialId};
-pub use config::{AnnounceScope, Config, JoinScope};
+pub use action::{Action, DialId, IntroductionId};
+pub use config::{AnnounceScope, Config, IntroduceScope, JoinScope};
 pub use event::{Event, IgnoredName};
-pub use input::{Failure, Input, LinkId, Peer, Retry};
+pub use input::{Failure, Input, IntroductionOutcome, LinkId, Peer, Retry};
 pub use member::{Counts, Member, State};
-pub use mesh::Mesh;
+pub use mesh::{Matrix, Mesh};
 pub use time::Time;

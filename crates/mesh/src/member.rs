@@ -17,6 +17,29 @@ pub enum State {
     Refused,
     /// Said that it leaves; not dialled before it is heard again.
     Left,
+    /// Held: a person wants it left alone.
+    Held,
+}
+
+/// Whether a node tells of its edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Nobody asked it to.
+    #[default]
+    Off,
+    /// It was asked.
+    Asked,
+    /// It does.
+    On,
+    /// It could not; it is asked again with the next audit.
+    Failed,
+}
+
+/// A person wants a node left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// Which life of it; another one is not held.
+    pub(crate) creation: Option<u32>,
 }
 
 impl State {
@@ -29,6 +52,7 @@ impl State {
             Self::Down => "down",
             Self::Refused => "refused",
             Self::Left => "left",
+            Self::Held => "held",
         }
     }
 }
@@ -47,6 +71,13 @@ pub struct Member {
     pub(crate) failure: Option<Failure>,
     /// Whether the last that it said was goodbye.
     pub(crate) leaving: bool,
+    /// Whether it is in `init:stop`, as it says itself.
+    pub(crate) stopping: bool,
+    pub(crate) hold: Option<Hold>,
+    pub(crate) watch: Watch,
+    pub(crate) otp: Option<u32>,
+    /// When another node last saw it.
+    pub(crate) last_seen_at: Option<Time>,
 }
 
 impl Member {
@@ -62,6 +93,11 @@ impl Member {
             attempts: 0,
             failure: None,
             leaving: false,
+            stopping: false,
+            hold: None,
+            watch: Watch::Off,
+            otp: None,
+            last_seen_at: None,
         }
     }
 
@@ -98,6 +134,15 @@ impl Member {
         self.failure.as_ref()
     }
 
+    /// Whether a person wants it left alone.
+    pub fn is_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    pub(crate) fn may_be_announced(&self) -> bool {
+        !self.hidden && !self.leaving && !self.stopping && self.hold.is_none()
+    }
+
     pub(crate) fn is_proven(&self) -> bool {
         self.peer.is_some()
     }
@@ -109,19 +154,30 @@ impl Member {
 
     /// The state of a name whose link or dial has just ended.
     pub(crate) fn state_after(&self, failure: &Failure) -> State {
-        if self.leaving {
-            return State::Left;
-        }
-        match (failure.retry, self.is_proven()) {
+        let otherwise = match (failure.retry, self.is_proven()) {
             (Retry::Slowly, _) => State::Refused,
             (Retry::Soon, true) => State::Down,
             (Retry::Soon, false) | (Retry::NotOurs, _) => State::Heard,
+        };
+        self.state_without_link(otherwise)
+    }
+
+    /// Who is held or has said goodbye is that, whatever else it would be.
+    pub(crate) fn state_without_link(&self, otherwise: State) -> State {
+        if self.hold.is_some() {
+            State::Held
+        } else if self.leaving {
+            State::Left
+        } else {
+            otherwise
         }
     }
 
     /// The last moment that spoke for this name being alive.
     pub(crate) fn last_sign_of_life(&self) -> Option<Time> {
-        self.last_heard_at.max(self.last_linked_at)
+        self.last_heard_at
+            .max(self.last_linked_at)
+            .max(self.last_seen_at)
     }
 }
 
@@ -140,6 +196,8 @@ pub struct Counts {
     pub refused: usize,
     /// Names that said goodbye.
     pub left: usize,
+    /// Names that a person wants left alone.
+    pub held: usize,
     /// Hidden nodes, which count nowhere else.
     pub hidden: usize,
 }
@@ -158,6 +216,7 @@ impl Counts {
             State::Down => self.down += 1,
             State::Refused => self.refused += 1,
             State::Left => self.left += 1,
+            State::Held => self.held += 1,
         }
     }
 }

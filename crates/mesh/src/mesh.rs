@@ -1,4 +1,13 @@
-//! The state machine itself.
+//! The state machine itself: names, dials, links, and what becomes of them. What
+//! the nodes see of each other is in `healing`, this host's nodes in `local`, what
+//! people ask for in `holding`.
+
+mod healing;
+mod holding;
+mod local;
+mod matrix;
+
+pub use matrix::Matrix;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -6,6 +15,8 @@ use std::time::Duration;
 use pgmesh_name::NodeName;
 
 use crate::backoff::{jittered, least_gap, own_retry};
+use crate::edges::Edges;
+use crate::introductions::Introductions;
 use crate::newcomers::Newcomers;
 use crate::timers::Timers;
 use crate::turns::{Turn, Turns};
@@ -30,6 +41,13 @@ pub struct Mesh {
     newcomers: Newcomers,
     turns: Turns,
     timers: Timers,
+    audits: Timers,
+    holds: Timers,
+    edges: Edges,
+    introductions: Introductions,
+    locals: local::Locals,
+    /// Whether we are the one of several that introduces at once.
+    leads: bool,
     last_dial: u64,
     announce_at: Option<Time>,
     ears: Ears,
@@ -72,6 +90,12 @@ impl Mesh {
             newcomers: Newcomers::default(),
             turns: Turns::default(),
             timers: Timers::default(),
+            audits: Timers::default(),
+            holds: Timers::default(),
+            edges: Edges::default(),
+            introductions: Introductions::default(),
+            locals: local::Locals::default(),
+            leads: false,
             last_dial: 0,
             announce_at: None,
             ears: Ears::default(),
@@ -102,10 +126,30 @@ impl Mesh {
             } => self.on_dial_failed(&name, dial, failure),
             Input::PostgresUp => self.on_postgres_up(),
             Input::PostgresDown => self.on_postgres_down(),
+            Input::PeersSeen { name, link, peers } => self.on_peers_seen(&name, link, &peers),
+            Input::EdgeUp { name, link, peer } => self.on_edge(&name, link, &peer, true),
+            Input::EdgeDown { name, link, peer } => self.on_edge(&name, link, &peer, false),
+            Input::WatchFailed { name, link } => self.on_watch_failed(&name, link),
+            // The next audit comes by itself, and what is known stays known till then.
+            Input::AuditFailed { .. } => {}
+            Input::IntroductionEnded { id, outcome } => self.on_introduction_ended(id, outcome),
+            Input::OtpKnown {
+                name,
+                link,
+                release,
+            } => self.on_otp_known(&name, link, release),
+            Input::Leader(leads) => self.on_leader(leads),
+            Input::LocalNames(names) => self.on_local_names(names),
+            Input::EpmdUp => self.on_epmd_up(),
+            Input::EpmdDown => self.on_epmd_down(),
+            Input::Hold { name, until } => self.on_hold(&name, until),
+            Input::Release { a, b } => self.on_release(&a, &b),
+            Input::Forget(name) => self.on_forget(&name),
             Input::Timeout => self.on_timeout(),
             Input::Shutdown => self.on_shutdown(),
         }
         self.serve_turns();
+        self.serve_introductions();
     }
 
     /// The next thing to do.
@@ -120,7 +164,14 @@ impl Mesh {
 
     /// When [`Input::Timeout`] is due, unless another input comes first.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let timers = [self.announce_at, self.timers.next(), self.turns.next_at()];
+        let timers = [
+            self.announce_at,
+            self.timers.next(),
+            self.turns.next_at(),
+            self.audits.next(),
+            self.holds.next(),
+            self.introductions.next_at(self.now),
+        ];
         timers.into_iter().flatten().min()
     }
 
@@ -139,6 +190,16 @@ impl Mesh {
     /// While frozen nobody is forgotten: we cannot tell silence from deafness.
     pub fn is_frozen(&self) -> bool {
         self.ears.hearing_since.is_none()
+    }
+
+    /// Whether we introduce at once where several daemons may.
+    pub fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// One of the names known.
+    pub fn member(&self, name: &NodeName) -> Option<&Member> {
+        self.members.get(name)
     }
 
     /// When our own announcement last came back.
@@ -168,6 +229,31 @@ impl Mesh {
             member.pull_dial_forward(self.now);
         }
         self.attend(&name);
+    }
+
+    /// A name that another node is connected to, or that our EPMD lists: as good as
+    /// heard.
+    fn learn(&mut self, name: &NodeName) {
+        if *name == self.config.own {
+            return;
+        }
+        match self.reason_to_ignore(name) {
+            Some(IgnoredName::NotAllowed) => return self.refuse(name),
+            Some(IgnoredName::OtherHost) => return,
+            None => {}
+        }
+        let known = self.members.get(name);
+        if !known.is_some_and(|member| matches!(member.state, State::Up(_))) {
+            self.admit(name);
+        }
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        member.last_seen_at = Some(self.now);
+        if member.is_idle() {
+            member.pull_dial_forward(self.now);
+            self.attend(name);
+        }
     }
 
     fn on_heard_goodbye(&mut self, name: &NodeName) {
@@ -210,8 +296,7 @@ impl Mesh {
     }
 
     fn reason_to_ignore(&self, name: &NodeName) -> Option<IgnoredName> {
-        let other_host = name.host() != self.config.own.host();
-        if self.config.join == JoinScope::Local && other_host {
+        if self.config.join == JoinScope::Local && !self.is_local(name) {
             Some(IgnoredName::OtherHost)
         } else if !self.config.allow.allows_name(name) {
             Some(IgnoredName::NotAllowed)
@@ -242,8 +327,7 @@ impl Mesh {
         for name in self.names() {
             let silent = self.members.get(&name).is_some_and(|m| self.is_expired(m));
             if silent && !self.stopping {
-                self.events.push_back(Event::Forgotten(name.clone()));
-                self.drop_member(&name);
+                self.forget(&name);
             }
         }
     }
@@ -263,9 +347,19 @@ impl Mesh {
         }
         let known = member.peer.as_ref();
         let restarted = known.is_some_and(|old| old.creation != peer.creation);
+        let other_life = member
+            .hold
+            .is_some_and(|hold| hold.creation != Some(peer.creation));
+        let hidden = peer.hidden;
         member.on_link_up(self.now, peer.clone(), link);
         self.events.push_back(Event::NodeUp { peer, restarted });
+        if other_life {
+            self.release(&name);
+        }
         self.reschedule(&name);
+        if !hidden {
+            self.start_watching(&name, link);
+        }
     }
 
     fn on_link_down(&mut self, name: &NodeName, link: LinkId, failure: Failure) {
@@ -292,6 +386,7 @@ impl Mesh {
             member.dial_again_at(self.now + wait);
             self.reschedule(name);
         }
+        self.stop_watching(name);
     }
 
     fn on_dial_failed(&mut self, name: &NodeName, dial: DialId, failure: Failure) {
@@ -336,6 +431,8 @@ impl Mesh {
         while let Some(name) = self.timers.pop_due(self.now) {
             self.attend(&name);
         }
+        self.serve_holds();
+        self.serve_audits();
     }
 
     fn on_shutdown(&mut self) {
@@ -344,13 +441,19 @@ impl Mesh {
         for name in self.names() {
             self.timers.set(&name, None);
             self.turns.leave(&name);
+            self.audits.set(&name, None);
+            self.holds.set(&name, None);
+        }
+        if self.config.announce != AnnounceScope::None {
+            let own = vec![self.config.own.clone()];
+            self.actions.push_back(Action::Goodbye(own));
         }
     }
 
     fn announce(&mut self) {
         if self.config.announce != AnnounceScope::None {
-            let own = vec![self.config.own.clone()];
-            self.actions.push_back(Action::Announce(own));
+            let names = self.names_to_announce();
+            self.actions.push_back(Action::Announce(names));
         }
         let interval = self.config.announce_interval.max(Duration::from_millis(1));
         self.announce_at = Some(self.now + jittered(interval, &mut self.rng));
@@ -424,7 +527,11 @@ impl Mesh {
         self.newcomers.forget_name(name);
         self.turns.leave(name);
         self.timers.set(name, None);
+        self.audits.set(name, None);
+        self.holds.set(name, None);
         let removed = self.members.remove(name);
+        self.stop_watching(name);
+        self.edges.forget(name);
         if let Some(State::Dialing(dial)) = removed.map(|member| member.state) {
             self.turns.ended(dial);
             self.actions.push_back(Action::CancelDial(dial));
@@ -467,7 +574,7 @@ impl Member {
 
     fn on_goodbye(&mut self) {
         self.leaving = true;
-        if self.is_idle() {
+        if self.is_idle() && self.hold.is_none() {
             self.state = State::Left;
             self.next_dial_at = None;
         }
@@ -475,11 +582,14 @@ impl Member {
 
     /// Who said goodbye is left alone until it is heard again.
     fn dial_again_at(&mut self, at: Time) {
-        self.next_dial_at = Some(at).filter(|_| !self.leaving);
+        self.next_dial_at = Some(at).filter(|_| !self.leaving && self.hold.is_none());
     }
 
     /// A name that was just heard is dialled as soon as the least gap allows.
     fn pull_dial_forward(&mut self, now: Time) {
+        if self.hold.is_some() {
+            return;
+        }
         let retry = self.failure.as_ref().map(|failure| failure.retry);
         let gap = least_gap(retry, self.attempts);
         let earliest = self.last_dial_at.map_or(now, |last| (last + gap).max(now));
@@ -511,11 +621,7 @@ impl Member {
 
     fn on_dial_given_up(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
-        self.state = if self.leaving {
-            State::Left
-        } else {
-            State::Heard
-        };
+        self.state = self.state_without_link(State::Heard);
     }
 
     fn on_link_up(&mut self, now: Time, peer: Peer, link: LinkId) {
@@ -526,6 +632,7 @@ impl Member {
         self.next_dial_at = None;
         self.failure = None;
         self.leaving = false;
+        self.stopping = false;
     }
 
     /// A link that ended at once counts as one more failure, or a peer that closes
@@ -538,11 +645,7 @@ impl Member {
         } else {
             self.attempts.saturating_add(1)
         };
-        self.state = if self.leaving {
-            State::Left
-        } else {
-            State::Down
-        };
+        self.state = self.state_without_link(State::Down);
         self.last_linked_at = Some(now);
         self.failure = Some(failure);
     }

@@ -6,6 +6,7 @@
 //! it had time enough for an honest answer. An honest dial needs milliseconds, a
 //! silent address seconds, so what makes room is almost never the honest one.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -20,9 +21,11 @@ const LEAST_TIME: Duration = Duration::from_millis(25);
 
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    // Dial ids grow, so the first is the oldest.
     dials: BTreeMap<DialId, Dial>,
     hosts: BTreeMap<String, Host>,
+    /// The hosts that are dialled, the busiest last, between equals the one whose
+    /// dial is the oldest.
+    loads: BTreeSet<(usize, Reverse<DialId>, String)>,
     /// The hosts for which names wait, the next to be served first.
     queue: BTreeSet<Place>,
     waiting: BTreeSet<NodeName>,
@@ -37,7 +40,8 @@ struct Dial {
 
 #[derive(Debug, Default)]
 struct Host {
-    dials: usize,
+    // Dial ids grow, so the first is the oldest.
+    dials: BTreeSet<DialId>,
     waiting: VecDeque<NodeName>,
     last_served: u64,
 }
@@ -111,13 +115,17 @@ impl Turns {
             started_at: now,
         };
         self.dials.insert(dial, entry);
-        self.change(name.host(), |host| host.dials += 1);
+        self.change(name.host(), |host| {
+            host.dials.insert(dial);
+        });
     }
 
     /// Notes that a dial is over; unknown ones are proven names' dials.
     pub(crate) fn ended(&mut self, dial: DialId) {
         if let Some(ended) = self.dials.remove(&dial) {
-            self.change(ended.name.host(), |host| host.dials -= 1);
+            self.change(ended.name.host(), |host| {
+                host.dials.remove(&dial);
+            });
         }
     }
 
@@ -129,37 +137,46 @@ impl Turns {
     }
 
     fn oldest_of_busiest_host(&self) -> Option<(DialId, &Dial)> {
-        let most = self.hosts.values().map(|host| host.dials).max()?;
-        let busiest = |dial: &&Dial| self.dials_of(dial.name.host()) == most;
-        let mut dials = self.dials.iter();
-        let (dial, oldest) = dials.find(|(_, dial)| busiest(dial))?;
-        Some((*dial, oldest))
+        let (_, Reverse(dial), _) = self.loads.last()?;
+        Some((*dial, self.dials.get(dial)?))
     }
 
     fn dials_of(&self, host: &str) -> usize {
-        self.hosts.get(host).map_or(0, |host| host.dials)
+        self.hosts.get(host).map_or(0, |host| host.dials.len())
     }
 
-    /// Changes a host and keeps its place in the queue.
+    /// Changes a host and keeps its places in the queue and among the loads.
     fn change(&mut self, name: &str, change: impl FnOnce(&mut Host)) {
         let host = self.hosts.entry(name.to_owned()).or_default();
-        if !host.waiting.is_empty() {
-            self.queue.remove(&place(name, host));
+        if let Some(place) = host.place(name) {
+            self.queue.remove(&place);
+        }
+        if let Some(load) = host.load(name) {
+            self.loads.remove(&load);
         }
         change(host);
-        if !host.waiting.is_empty() {
-            self.queue.insert(place(name, host));
-        } else if host.dials == 0 {
+        self.queue.extend(host.place(name));
+        self.loads.extend(host.load(name));
+        if host.waiting.is_empty() && host.dials.is_empty() {
             self.hosts.remove(name);
         }
     }
 }
 
-fn place(name: &str, host: &Host) -> Place {
-    Place {
-        dials: host.dials,
-        last_served: host.last_served,
-        host: name.to_owned(),
+impl Host {
+    /// In the queue, if somebody waits.
+    fn place(&self, name: &str) -> Option<Place> {
+        (!self.waiting.is_empty()).then(|| Place {
+            dials: self.dials.len(),
+            last_served: self.last_served,
+            host: name.to_owned(),
+        })
+    }
+
+    /// Among the loads, if somebody is dialled.
+    fn load(&self, name: &str) -> Option<(usize, Reverse<DialId>, String)> {
+        let oldest = *self.dials.first()?;
+        Some((self.dials.len(), Reverse(oldest), name.to_owned()))
     }
 }
 
@@ -227,6 +244,7 @@ mod tests {
             turns.leave(&name);
         }
         assert!(turns.hosts.is_empty() && turns.queue.is_empty() && turns.waiting.is_empty());
+        assert!(turns.loads.is_empty());
         assert_eq!(turns.next(at(0)), None);
         assert_eq!(turns.next_at(), None);
     }

@@ -107,7 +107,7 @@ fn flood_of_names_is_bounded_and_keeps_the_proven() {
             match action {
                 Action::Dial { dial, .. } => assert!(in_flight.insert(dial)),
                 Action::CancelDial(dial) => assert!(in_flight.remove(&dial)),
-                Action::Announce(_) => {}
+                _ => {}
             }
         }
         while mesh.poll_event().is_some() {}
@@ -137,6 +137,7 @@ fn name_that_is_not_allowed_is_shown_and_never_dialled() {
 fn nothing_is_dialled_after_shutdown() {
     let mut mesh = Mesh::new(Config::new(name(0)), 1);
     mesh.handle(Time::ZERO, Input::Shutdown);
+    assert_eq!(mesh.poll_action(), Some(Action::Goodbye(vec![name(0)])));
     mesh.handle(Time::ZERO, Input::HeardName(name(1)));
     let later = Time::from_start(Duration::from_secs(600));
     mesh.handle(later, Input::Timeout);

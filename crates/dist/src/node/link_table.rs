@@ -179,6 +179,15 @@ impl LinkTable {
         self.entries.get(peer)?.link
     }
 
+    /// Everybody who is linked, in order.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = &NodeName> {
+        let linked = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.link.is_some());
+        linked.map(|(name, _)| name)
+    }
+
     fn dial_mut(&mut self, peer: &NodeName, attempt: Attempt) -> Option<&mut Dial> {
         let dial = self.entries.get_mut(peer)?.dial.as_mut()?;
         (dial.attempt == attempt).then_some(dial)

@@ -16,7 +16,7 @@ mod unfinished;
 mod watch;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub struct NodeConfig {
     pub listen: SocketAddr,
     /// EPMD's port, on this host and on all others (OTP has one for all, too).
     pub epmd_port: u16,
+    /// Where this host's EPMD listens.
+    pub epmd_host: IpAddr,
     /// Which addresses may be dialled.
     pub allow: AllowList,
     /// How long each step of setting up a link may take.
@@ -73,6 +75,7 @@ impl NodeConfig {
             cookie,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             epmd_port: epmd::DEFAULT_PORT,
+            epmd_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             allow: AllowList::default(),
             setup_timeout: Duration::from_secs(7),
             net_ticktime: Duration::from_secs(60),
@@ -317,6 +320,11 @@ impl Node {
             undelivered_messages: counting.undelivered.load(Ordering::Relaxed),
             refused_names: counting.refused_names.load(Ordering::Relaxed),
         }
+    }
+
+    /// The nodes that we are linked to, in order. For whoever missed the events.
+    pub fn linked(&self) -> Vec<NodeName> {
+        self.inner.links().table.linked().cloned().collect()
     }
 
     /// Closes our link to a node, if there is one. Its end is told as

@@ -1,6 +1,6 @@
 //! Our name at EPMD: taken at start, taken again whenever EPMD comes back.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ async fn hold(inner: &Inner, mut connection: TcpStream) {
 }
 
 async fn register(config: &NodeConfig, port: u16) -> Result<(TcpStream, u32), EpmdError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, config.epmd_port));
+    let address = SocketAddr::new(config.epmd_host, config.epmd_port);
     let registration = Registration {
         name: config.name.alive_name(),
         port,

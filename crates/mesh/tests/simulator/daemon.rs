@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pgmesh_mesh::{Action, Config, DialId, Event, Input, LinkId, Mesh, Time};
+use pgmesh_mesh::{
+    Action, Config, DialId, Event, Input, IntroductionId, LinkId, Member, Mesh, Time,
+};
 use pgmesh_name::NodeName;
 
 #[derive(Debug)]
@@ -19,15 +21,27 @@ pub struct Daemon {
     pub is_deaf: bool,
     /// When the timeout that was planned last is due; earlier plans are void.
     pub timeout_at: Option<Time>,
+    /// Which nodes have a watcher of ours, over which link.
+    pub watched: BTreeMap<NodeName, LinkId>,
+    /// The node that lives on this daemon's host.
+    pub local: Option<usize>,
+    pub introductions: u64,
+    pub healed: u64,
     mesh: Mesh,
     dials: BTreeMap<DialId, NodeName>,
+    asked: BTreeMap<IntroductionId, (NodeName, NodeName)>,
 }
 
 impl Daemon {
-    pub fn new(name: NodeName, life: u32, seed: u64) -> Self {
+    pub fn new(config: Config, life: u32, seed: u64) -> Self {
         Self {
-            mesh: Mesh::new(Config::new(name.clone()), seed),
-            name,
+            name: config.own.clone(),
+            mesh: Mesh::new(config, seed),
+            watched: BTreeMap::new(),
+            local: None,
+            introductions: 0,
+            healed: 0,
+            asked: BTreeMap::new(),
             life,
             links: BTreeMap::new(),
             actions: 0,
@@ -81,6 +95,10 @@ impl Daemon {
             }
             Input::LinkDown { name, link, .. } if self.links.get(name) == Some(link) => {
                 self.links.remove(name);
+                self.watched.remove(name);
+            }
+            Input::IntroductionEnded { id, .. } => {
+                self.asked.remove(id);
             }
             _ => {}
         }
@@ -96,6 +114,7 @@ impl Daemon {
             Event::NodeUp {
                 restarted: true, ..
             } => self.restarts += 1,
+            Event::Healed { .. } => self.healed += 1,
             _ => {}
         }
     }
@@ -115,8 +134,26 @@ impl Daemon {
             }
             Action::Announce(names) => {
                 self.announcements += 1;
-                assert_eq!(names, std::slice::from_ref(&self.name));
+                assert_eq!(names.first(), Some(&self.name));
             }
+            Action::Goodbye(_) | Action::Disconnect { .. } => {}
+            Action::Watch { name, link } | Action::Audit { name, link } => {
+                assert_eq!(self.links.get(name), Some(link), "asks over an old link");
+            }
+            Action::Introduce { id, to, peer } => self.check_introduction(*id, to, peer),
         }
+    }
+
+    fn check_introduction(&mut self, id: IntroductionId, to: &NodeName, peer: &NodeName) {
+        self.introductions += 1;
+        for end in [to, peer] {
+            assert!(self.links.contains_key(end), "introduces {end}, unproven");
+            let held = self.mesh.member(end).is_some_and(Member::is_held);
+            assert!(!held, "introduces {end}, which is held");
+        }
+        let same = |(a, b): &(NodeName, NodeName)| (a, b) == (to, peer) || (a, b) == (peer, to);
+        let twice = self.asked.values().any(same);
+        assert!(!twice, "second introduction of {to} and {peer}");
+        self.asked.insert(id, (to.clone(), peer.clone()));
     }
 }

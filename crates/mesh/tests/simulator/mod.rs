@@ -3,14 +3,18 @@
 //! Everything random comes from one seed, so a run that fails is repeated by its
 //! seed. A run is a list of operations that can be printed; the daemons are real
 //! [`Mesh`]es, everything else is a model as small as the question allows.
+//! Each test file uses a part of it.
 //! Every action of every mesh is checked against the invariants when it is taken.
 
+#![allow(dead_code, unused_imports)]
+
 mod daemon;
+mod fabric;
 mod queue;
 mod world;
 
 pub use daemon::Daemon;
-pub use world::{Op, World};
+pub use world::{Op, Setup, World};
 
 use std::time::Duration;
 
@@ -21,6 +25,12 @@ pub const SETUP_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a link whose packets are lost is believed to be up.
 pub const TICK_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a daemon's session takes to notice that it has become deaf.
-pub const DEAF_AFTER: Duration = Duration::from_millis(12_500);
+pub const DEAF_AFTER: Duration = Duration::from_secs(10);
 /// How long a daemon waits before it connects to Postgres again.
 pub const POSTGRES_RETRY: Duration = Duration::from_secs(1);
+/// How long news of a watched node travels. The same for all: they come in order.
+pub const NEWS: Duration = Duration::from_millis(3);
+/// How often a daemon asks its EPMD who is there.
+pub const EPMD_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a node in `init:stop` stays.
+pub const STOPPING: Duration = Duration::from_secs(10);

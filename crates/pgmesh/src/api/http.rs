@@ -28,6 +28,7 @@ fn router(asker: Asker) -> Router {
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status))
         .route("/api/v1/members", get(members))
+        .route("/api/v1/matrix", get(matrix))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
         .with_state(asker)
 }
@@ -58,6 +59,23 @@ async fn status(State(asker): State<Asker>) -> Response {
 async fn members(State(asker): State<Asker>) -> Response {
     match asker.ask(Question::Members).await {
         Some(members) => Json(members).into_response(),
+        None => unavailable(STOPPING),
+    }
+}
+
+#[derive(Deserialize)]
+struct MatrixQuery {
+    /// `1` or `true`: also the pairs that are linked.
+    full: Option<String>,
+}
+
+async fn matrix(State(asker): State<Asker>, Query(query): Query<MatrixQuery>) -> Response {
+    let full = matches!(query.full.as_deref(), Some("1" | "true"));
+    match asker.ask(Question::Matrix).await {
+        Some(mut matrix) => {
+            matrix.links = matrix.links.filter(|_| full);
+            Json(matrix).into_response()
+        }
         None => unavailable(STOPPING),
     }
 }

@@ -6,13 +6,14 @@ pub(crate) mod socket;
 
 use tokio::sync::{mpsc, oneshot};
 
-use shapes::{Member, Status};
+use shapes::{Matrix, Member, Status};
 
 /// A question to the daemon's loop, with a place for its answer.
 #[derive(Debug)]
 pub(crate) enum Question {
     Status(oneshot::Sender<Status>),
     Members(oneshot::Sender<Vec<Member>>),
+    Matrix(oneshot::Sender<Matrix>),
     Ready {
         postgres: bool,
         answer: oneshot::Sender<Readiness>,

@@ -69,26 +69,42 @@ fn describe(status: &Status) -> String {
     let scopes = &status.scopes;
     let _ = writeln!(
         text,
-        "scopes    join {}, announce {}",
-        scopes.join, scopes.announce
+        "scopes    join {}, announce {}, introduce {}{}",
+        scopes.join,
+        scopes.announce,
+        scopes.introduce,
+        if status.leader { " (leading)" } else { "" },
     );
     text.push_str(&members_line(&status.counts));
+    text.push_str(&mesh_line(&status.counts));
     if status.frozen && postgres.state != "off" {
         text.push_str("\n          frozen: nobody is forgotten while Postgres is not heard");
     }
     text
 }
 
+fn mesh_line(counts: &Counts) -> String {
+    let gaps = match (counts.missing, counts.unknown) {
+        (0, 0) => "full".to_owned(),
+        (0, unknown) => format!("{unknown} pairs not known yet"),
+        (missing, 0) => format!("{missing} pairs missing (see pgmesh matrix)"),
+        (missing, unknown) => format!("{missing} pairs missing, {unknown} not known yet"),
+    };
+    format!("\nmesh      {gaps}")
+}
+
 fn members_line(counts: &Counts) -> String {
-    let told = counts.up + counts.down + counts.dialing + counts.refused + counts.left;
+    let told =
+        counts.up + counts.down + counts.dialing + counts.refused + counts.left + counts.held;
     format!(
-        "members   {} known: {} up, {} down, {} dialing, {} refused, {} left, {} waiting; {} hidden",
+        "members   {} known: {} up, {} down, {} dialing, {} refused, {} left, {} held, {} waiting; {} hidden",
         counts.heard,
         counts.up,
         counts.down,
         counts.dialing,
         counts.refused,
         counts.left,
+        counts.held,
         counts.heard.saturating_sub(told),
         counts.hidden
     )

@@ -4,13 +4,21 @@
 use std::time::Duration;
 
 use pgmesh_dist::terms::Term;
-use pgmesh_dist::{CallLimits, LinkId};
-use pgmesh_mesh::{Action, DialId, Failure, Retry};
+use pgmesh_dist::{CallLimits, Introduced, LinkId};
+use pgmesh_mesh::{Action, DialId, Failure, Input, IntroductionId, IntroductionOutcome, Retry};
 use pgmesh_name::NodeName;
 use tokio::sync::mpsc;
 
 use super::event_log;
 use super::run_loop::{Daemon, Outcome};
+
+/// For lists of nodes.
+const LIST_LIMITS: CallLimits = CallLimits {
+    time: Duration::from_secs(5),
+    answer_bytes: 4 * 1024 * 1024,
+};
+/// A node waits seven seconds for a silent address (net_setuptime).
+const INTRODUCTION_LIMIT: Duration = Duration::from_secs(8);
 
 /// For what a node is asked in passing: whatever it answers must cost nothing.
 const ASK_LIMITS: CallLimits = CallLimits {
@@ -37,10 +45,88 @@ impl Daemon {
             }
             Action::Announce(names) => {
                 if let Some(announcer) = &self.announcer {
-                    announcer.announce(names);
+                    announcer.announce(&names);
                 }
             }
+            Action::Goodbye(names) => {
+                if let Some(announcer) = &self.announcer {
+                    announcer.goodbye(&names);
+                }
+            }
+            Action::Watch { name, link } => self.watch(name, link),
+            Action::Audit { name, link } => self.audit(name, link),
+            Action::Introduce { id, to, peer } => self.introduce(id, to, peer),
+            Action::Disconnect { at, peer } => self.disconnect(at, &peer),
         }
+    }
+
+    fn watch(&self, name: NodeName, link: pgmesh_mesh::LinkId) {
+        let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+        tokio::spawn(async move {
+            if let Err(error) = node.watch(&name, LIST_LIMITS).await {
+                tracing::debug!("cannot watch {name}: {error}");
+                let _ = outcomes.send(Outcome::Mesh(Input::WatchFailed { name, link }));
+            }
+        });
+    }
+
+    fn audit(&self, name: NodeName, link: pgmesh_mesh::LinkId) {
+        let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+        tokio::spawn(async move {
+            let input = match node.visible_peers(&name, LIST_LIMITS).await {
+                Ok(peers) => Input::PeersSeen { name, link, peers },
+                Err(error) => {
+                    tracing::debug!("{name} does not say whom it is connected to: {error}");
+                    Input::AuditFailed { name, link }
+                }
+            };
+            let _ = outcomes.send(Outcome::Mesh(input));
+        });
+    }
+
+    fn introduce(&self, id: IntroductionId, to: NodeName, peer: NodeName) {
+        let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+        tokio::spawn(async move {
+            let outcome = match node.introduce(&to, &peer, INTRODUCTION_LIMIT).await {
+                Ok(Introduced::Connected) => IntroductionOutcome::Connected,
+                Ok(Introduced::Refused) => IntroductionOutcome::Refused,
+                Ok(Introduced::Stopping(name)) => IntroductionOutcome::Stopping(name),
+                Err(error) => {
+                    tracing::debug!("cannot introduce {peer} to {to}: {error}");
+                    IntroductionOutcome::Failed
+                }
+            };
+            let ended = Input::IntroductionEnded { id, outcome };
+            let _ = outcomes.send(Outcome::Mesh(ended));
+        });
+    }
+
+    /// Whether it could be done is seen by watchers and audits.
+    fn disconnect(&self, at: Vec<NodeName>, peer: &NodeName) {
+        for name in at {
+            let (node, peer) = (self.node.clone(), peer.clone());
+            tokio::spawn(async move {
+                if let Err(error) = node.disconnect_at(&name, &peer, ASK_LIMITS).await {
+                    tracing::debug!("cannot disconnect {name} from {peer}: {error}");
+                }
+            });
+        }
+        self.node.disconnect(peer);
+    }
+
+    /// Warns where an intended partial mesh would be made a full one.
+    pub(super) fn ask_intent(&self, name: NodeName) {
+        let node = self.node.clone();
+        tokio::spawn(async move {
+            let intent = node.mesh_intent(&name, ASK_LIMITS.time).await;
+            if intent.is_ok_and(|intent| intent.partial) {
+                tracing::warn!(
+                    node = %name,
+                    "{name} connects only where it is told to (connect_all false or \
+                     dist_auto_connect never), and --introduce all connects it to everybody"
+                );
+            }
+        });
     }
 
     /// Asks a node for its OTP release, for people to see.

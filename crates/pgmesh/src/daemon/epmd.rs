@@ -1,7 +1,7 @@
 //! `--epmd auto`: an EPMD for a host that runs none yet.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Starts `epmd -daemon` if none answers, as `erl` does. What fails is logged:
 /// registration goes on trying all the same.
-pub(super) async fn ensure(port: u16) {
-    if answers(port).await {
+pub(super) async fn ensure(host: IpAddr, port: u16) {
+    let address = SocketAddr::new(host, port);
+    if answers(address).await {
         return;
     }
     match tokio::task::spawn_blocking(move || start(port)).await {
-        Ok(Ok(())) => wait_for(port).await,
+        Ok(Ok(())) => wait_for(address).await,
         Ok(Err(error)) => tracing::warn!(
             "no EPMD answers on port {port}, and epmd cannot be started: {error} \
              (install it with Erlang, or start one)"
@@ -28,8 +29,7 @@ pub(super) async fn ensure(port: u16) {
     }
 }
 
-async fn answers(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+async fn answers(address: SocketAddr) -> bool {
     matches!(
         timeout(LOOK_LIMIT, TcpStream::connect(address)).await,
         Ok(Ok(_))
@@ -50,9 +50,9 @@ fn start(port: u16) -> io::Result<()> {
     Err(io::Error::other(format!("it ended with {status}")))
 }
 
-async fn wait_for(port: u16) {
+async fn wait_for(address: SocketAddr) {
     let give_up = Instant::now() + START_LIMIT;
-    while Instant::now() < give_up && !answers(port).await {
+    while Instant::now() < give_up && !answers(address).await {
         sleep(LOOK_AGAIN).await;
     }
 }

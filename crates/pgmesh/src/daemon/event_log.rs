@@ -29,6 +29,8 @@ pub(super) struct EventLog {
     names: LogLimit,
     payloads: LogLimit,
     strangers: LogLimit,
+    /// This host's nodes, as last told.
+    local: Option<Vec<NodeName>>,
 }
 
 impl EventLog {
@@ -37,6 +39,7 @@ impl EventLog {
             names: LogLimit::per_minute(60),
             payloads: LogLimit::per_minute(1),
             strangers: LogLimit::per_minute(20),
+            local: None,
         }
     }
 
@@ -68,6 +71,48 @@ impl EventLog {
                 attempts,
                 failure,
             } => self.log_dial_failed(name, *attempts, failure),
+            Event::EdgeUp(a, b) => {
+                if let Some(Write { left_out }) = self.names.ask("edgeup", Instant::now()) {
+                    tracing::info!(
+                        node = %a, peer = %b, event = "edgeup", left_out,
+                        "{a} and {b} are connected"
+                    );
+                }
+            }
+            Event::EdgeDown(a, b) => {
+                if let Some(Write { left_out }) = self.names.ask("edgedown", Instant::now()) {
+                    tracing::warn!(
+                        node = %a, peer = %b, event = "edgedown", left_out,
+                        "{a} and {b} are no longer connected"
+                    );
+                }
+            }
+            Event::Introduced { to, peer } => {
+                tracing::debug!(node = %to, %peer, event = "introduced", "told {to} to connect to {peer}");
+            }
+            Event::Healed { a, b, after } => {
+                if let Some(Write { left_out }) = self.names.ask("healed", Instant::now()) {
+                    let after_ms = after.as_millis();
+                    tracing::info!(
+                        node = %a, peer = %b, event = "healed", after_ms, left_out,
+                        "healed: {a} and {b} are connected again, after {after_ms} ms"
+                    );
+                }
+            }
+            Event::NotIntroduced { to, peer, outcome } => {
+                if let Some(Write { left_out }) = self.names.ask("not_introduced", Instant::now()) {
+                    tracing::warn!(
+                        node = %to, %peer, event = "introduced", left_out,
+                        "{to} did not connect to {peer}: {outcome:?}"
+                    );
+                }
+            }
+            Event::Held(node) => {
+                tracing::info!(%node, event = "held", "{node} is held: disconnected and left alone");
+            }
+            Event::Released(node) => {
+                tracing::info!(%node, event = "released", "{node} is no longer held");
+            }
             Event::Forgotten(node) => {
                 tracing::info!(%node, event = "forgotten", "forgot {node}: silent and without a link");
             }
@@ -75,6 +120,26 @@ impl EventLog {
                 tracing::debug!(%node, event = "ignored", kind = reason.kind(), "left {node} alone");
             }
         }
+    }
+
+    /// Says once who lives here, and again when that changes.
+    pub(super) fn local_names(&mut self, names: &[NodeName]) {
+        if self.local.as_deref() == Some(names) {
+            return;
+        }
+        if names.is_empty() {
+            tracing::info!(
+                "this host's EPMD lists no visible node: with --introduce local nothing is healed"
+            );
+        } else {
+            let list = names
+                .iter()
+                .map(NodeName::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            tracing::info!("this host's nodes: {list}");
+        }
+        self.local = Some(names.to_vec());
     }
 
     pub(super) fn bad_payload(&mut self, payload: &str, error: &NameError) {

@@ -3,6 +3,7 @@
 mod effects;
 mod epmd;
 mod event_log;
+mod local_names;
 mod log_limit;
 mod run_loop;
 mod view;
@@ -13,7 +14,7 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use pgmesh_discovery as discovery;
 use pgmesh_dist::{Node, NodeConfig};
-use pgmesh_mesh::{AnnounceScope, Config, Mesh};
+use pgmesh_mesh::{AnnounceScope, Config, IntroduceScope, Mesh};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -54,7 +55,7 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
     let (_socket, control) = ControlSocket::bind(&settings.socket)?;
     let http_listener = listen_http(&settings).await?;
     if settings.epmd == crate::settings::EpmdMode::Auto {
-        epmd::ensure(settings.epmd_port).await;
+        epmd::ensure(settings.epmd_host, settings.epmd_port).await;
     }
     let (node, node_events) = tokio::select! {
         started = Node::start(node_config(&settings)) => started?,
@@ -125,6 +126,7 @@ fn node_config(settings: &RunSettings) -> NodeConfig {
     NodeConfig {
         listen: settings.listen,
         epmd_port: settings.epmd_port,
+        epmd_host: settings.epmd_host,
         allow: settings.allow.clone(),
         setup_timeout: settings.setup_timeout,
         net_ticktime: settings.net_ticktime,
@@ -141,6 +143,8 @@ fn discovery_settings(settings: &RunSettings) -> Option<discovery::Settings> {
         own: settings.name.clone(),
         announce_interval: settings.announce_interval,
         silent: settings.announce == AnnounceScope::None,
+        dialect: settings.dialect,
+        elect: settings.introduce == IntroduceScope::All,
     })
 }
 
@@ -151,6 +155,10 @@ fn mesh_config(settings: &RunSettings) -> Config {
         allow: settings.allow.clone(),
         announce_interval: settings.announce_interval,
         expiry: settings.expiry,
+        introduce: settings.introduce,
+        watch_edges: settings.watch_edges,
+        audit_interval: settings.audit_interval,
+        prune: settings.prune,
         ..Config::new(settings.name.clone())
     }
 }

@@ -1,7 +1,7 @@
 //! The loop: one await, then the mesh decides, then effects that never wait.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pgmesh_discovery as discovery;
 use pgmesh_discovery::Announcer;
@@ -14,6 +14,7 @@ use tokio::time::sleep_until;
 
 use super::Stop;
 use super::event_log::{self, EventLog};
+use super::local_names;
 use super::view::View;
 use crate::api::{Question, Questions};
 use crate::settings::RunSettings;
@@ -40,6 +41,10 @@ pub(super) enum Outcome {
         name: NodeName,
         release: String,
     },
+    /// This host's visible nodes.
+    LocalNames(Vec<NodeName>),
+    /// Something that the mesh alone wants to know.
+    Mesh(Input),
 }
 
 pub(super) struct Daemon {
@@ -53,6 +58,9 @@ pub(super) struct Daemon {
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
 }
+
+/// How long a stop waits for the last words.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What woke the loop.
 enum Wake {
@@ -89,6 +97,15 @@ impl Daemon {
 
     /// Runs until it is told to stop; then closes every link and leaves EPMD.
     pub(super) async fn run(mut self, mut sources: Sources) {
+        let _local_names = self.view.wants_local_names().then(|| {
+            let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+            local_names::spawn(
+                self.view.epmd_address(),
+                self.view.own_alive(),
+                node,
+                outcomes,
+            )
+        });
         loop {
             let wake = self.wait(&mut sources).await;
             let now = self.now();
@@ -115,7 +132,12 @@ impl Daemon {
         }
         let now = self.now();
         self.mesh.handle(now, Input::Shutdown);
+        self.drain();
         self.dials.values().for_each(AbortHandle::abort);
+        if let Some(announcer) = self.announcer.take() {
+            // Goodbye first, while our links still stand.
+            announcer.finish(GOODBYE_LIMIT).await;
+        }
         self.node.stop();
     }
 
@@ -123,9 +145,14 @@ impl Daemon {
         let timeout = self.mesh.poll_timeout();
         let timeout_at = timeout.map(|at| self.started_at + at.since_start());
         tokio::select! {
+            // In this order: what a node told before it answered counts before its
+            // answer, and a flood of names keeps nobody else waiting.
+            biased;
             signal = sources.stop.requested() => Wake::Stop(signal),
+            () = until(timeout_at) => Wake::Timeout,
             Some(event) = sources.node_events.recv() => Wake::Node(event),
             Some(outcome) = self.finished.recv() => Wake::Outcome(outcome),
+            Some(question) = sources.questions.recv() => Wake::Question(question),
             event = next(&mut sources.names) => match event {
                 Some(event) => Wake::Name(event),
                 None => {
@@ -133,8 +160,6 @@ impl Daemon {
                     Wake::NamesEnded
                 }
             },
-            Some(question) = sources.questions.recv() => Wake::Question(question),
-            () = until(timeout_at) => Wake::Timeout,
         }
     }
 
@@ -158,6 +183,9 @@ impl Daemon {
                 self.view.link_up(&peer, link);
                 if !peer.hidden {
                     self.ask_otp(link, peer.name.clone());
+                    if self.view.introduces_all() {
+                        self.ask_intent(peer.name.clone());
+                    }
                 }
                 let peer = Peer {
                     name: peer.name,
@@ -181,10 +209,26 @@ impl Daemon {
             NodeEvent::CookieRejected { address, detail } => {
                 self.log.cookie_rejected(address, &detail);
             }
-            NodeEvent::Registered => self.view.epmd_up(),
-            NodeEvent::Unregistered => self.view.epmd_down(),
-            // No node is watched yet.
-            NodeEvent::PeersSeen { .. } | NodeEvent::EdgeUp { .. } | NodeEvent::EdgeDown { .. } => {
+            NodeEvent::PeersSeen { name, link, peers } => {
+                let link = pgmesh_mesh::LinkId(link.0);
+                self.mesh
+                    .handle(now, Input::PeersSeen { name, link, peers });
+            }
+            NodeEvent::EdgeUp { name, link, peer } => {
+                let link = pgmesh_mesh::LinkId(link.0);
+                self.mesh.handle(now, Input::EdgeUp { name, link, peer });
+            }
+            NodeEvent::EdgeDown { name, link, peer } => {
+                let link = pgmesh_mesh::LinkId(link.0);
+                self.mesh.handle(now, Input::EdgeDown { name, link, peer });
+            }
+            NodeEvent::Registered => {
+                self.view.epmd_up();
+                self.mesh.handle(now, Input::EpmdUp);
+            }
+            NodeEvent::Unregistered => {
+                self.view.epmd_down();
+                self.mesh.handle(now, Input::EpmdDown);
             }
         }
     }
@@ -197,7 +241,12 @@ impl Daemon {
             }
             discovery::Event::Down(error) => {
                 self.view.postgres_down(&error);
+                self.mesh.handle(now, Input::Leader(false));
                 self.mesh.handle(now, Input::PostgresDown);
+            }
+            discovery::Event::Leads => {
+                tracing::info!(event = "postgres", "we lead: lost edges are healed at once");
+                self.mesh.handle(now, Input::Leader(true));
             }
             discovery::Event::Echo => {
                 self.view.echo_heard();
@@ -234,8 +283,27 @@ impl Daemon {
                 link,
                 name,
                 release,
-            } => self.view.otp_known(&name, link, release),
+            } => self.on_otp(now, &name, link, release),
+            Outcome::LocalNames(names) => {
+                self.log.local_names(&names);
+                self.mesh.handle(now, Input::LocalNames(names));
+            }
+            Outcome::Mesh(input) => self.mesh.handle(now, input),
         }
+    }
+}
+
+impl Daemon {
+    fn on_otp(&mut self, now: Time, name: &NodeName, link: LinkId, release: String) {
+        if let Ok(number) = release.parse() {
+            let otp = Input::OtpKnown {
+                name: name.clone(),
+                link: pgmesh_mesh::LinkId(link.0),
+                release: number,
+            };
+            self.mesh.handle(now, otp);
+        }
+        self.view.otp_known(name, link, release);
     }
 }
 

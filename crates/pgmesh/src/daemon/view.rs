@@ -1,13 +1,14 @@
 //! What the daemon shows of itself: status, members, readiness.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 
 use pgmesh_discovery::{PostgresError, PostgresErrorKind};
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
-use pgmesh_mesh::{Mesh, State, Time};
+use pgmesh_mesh::{AnnounceScope, IntroduceScope, JoinScope, Mesh, State, Time};
 use pgmesh_name::NodeName;
 
-use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
+use crate::api::shapes::{Counts, Epmd, Error, Matrix, Member, Postgres, Scopes, Status};
 use crate::api::{Question, Readiness};
 use crate::settings::{Database, RunSettings};
 
@@ -66,10 +67,30 @@ impl View {
         match question {
             Question::Status(answer) => drop(answer.send(self.status(now, mesh))),
             Question::Members(answer) => drop(answer.send(self.members(now, mesh))),
+            Question::Matrix(answer) => drop(answer.send(Matrix::from(mesh.matrix()))),
             Question::Ready { postgres, answer } => {
                 drop(answer.send(Readiness(self.ready(postgres))));
             }
         }
+    }
+
+    pub(super) fn introduces_all(&self) -> bool {
+        self.settings.introduce == IntroduceScope::All
+    }
+
+    /// Whether it matters who else lives on this host.
+    pub(super) fn wants_local_names(&self) -> bool {
+        self.settings.announce == AnnounceScope::Local
+            || self.settings.join == JoinScope::Local
+            || self.settings.introduce == IntroduceScope::Local
+    }
+
+    pub(super) fn epmd_address(&self) -> SocketAddr {
+        SocketAddr::new(self.settings.epmd_host, self.settings.epmd_port)
+    }
+
+    pub(super) fn own_alive(&self) -> String {
+        self.settings.name.alive().to_owned()
     }
 
     pub(super) fn link_up(&mut self, peer: &PeerInfo, link: LinkId) {
@@ -180,7 +201,9 @@ impl View {
             scopes: Scopes {
                 join: self.settings.join.as_str().to_owned(),
                 announce: self.settings.announce.as_str().to_owned(),
+                introduce: self.settings.introduce.as_str().to_owned(),
             },
+            leader: mesh.leads(),
             postgres: Postgres {
                 state: self.postgres.state.to_owned(),
                 channel: database.and_then(Database::shown_channel),
@@ -200,24 +223,33 @@ impl View {
                 down: counts.down,
                 refused: counts.refused,
                 left: counts.left,
+                held: counts.held,
                 hidden: counts.hidden,
+                missing: mesh.missing_pairs(),
+                unknown: mesh.unknown_pairs(),
             },
         }
     }
 
     fn members(&self, now: Time, mesh: &Mesh) -> Vec<Member> {
-        let member = |(name, member)| self.member(now, name, member);
+        let member = |(name, member)| self.member(now, name, member, mesh);
         mesh.members().map(member).collect()
     }
 
-    fn member(&self, now: Time, name: &NodeName, member: &pgmesh_mesh::Member) -> Member {
+    fn member(
+        &self,
+        now: Time,
+        name: &NodeName,
+        member: &pgmesh_mesh::Member,
+        mesh: &Mesh,
+    ) -> Member {
         let link = self.links.get(name);
         let is_up = matches!(member.state(), State::Up(_));
         Member {
             node: name.to_string(),
             state: member.state().as_str().to_owned(),
             hidden: member.is_hidden(),
-            local: name.host() == self.settings.name.host(),
+            local: mesh.is_local(name),
             otp: link.and_then(|link| link.otp.clone()),
             direction: link
                 .filter(|_| is_up)

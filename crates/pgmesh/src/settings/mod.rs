@@ -3,6 +3,8 @@
 //! Everything is read in one place and every mistake is reported at once. No
 //! value of a secret setting is ever printed.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 mod cookie;
 mod duration;
 mod error;
@@ -23,5 +25,18 @@ pub(crate) fn epmd_port() -> Result<u16, ConfigError> {
             .parse()
             .map_err(|_| ConfigError::new("ERL_EPMD_PORT", &text, "is no port", "give 1 to 65535")),
         Err(_) => Ok(pgmesh_dist::epmd::DEFAULT_PORT),
+    }
+}
+
+/// Where this host's EPMD listens: the first of the addresses that it was given.
+pub(crate) fn epmd_host() -> Result<IpAddr, ConfigError> {
+    let text = std::env::var("ERL_EPMD_ADDRESS").unwrap_or_default();
+    let first = text.split(',').map(str::trim).find(|part| !part.is_empty());
+    match first {
+        Some(first) => first.parse().map_err(|_| {
+            let remedy = "give addresses, with commas between";
+            ConfigError::new("ERL_EPMD_ADDRESS", &text, "holds no address", remedy)
+        }),
+        None => Ok(Ipv4Addr::LOCALHOST.into()),
     }
 }

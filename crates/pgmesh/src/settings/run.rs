@@ -1,20 +1,20 @@
 //! What the settings of `pgmesh run` mean.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use pgmesh_discovery::{Channel, Conninfo, Environment};
+use pgmesh_discovery::{Channel, Conninfo, Dialect, Environment};
 use pgmesh_dist::Cookie;
-use pgmesh_mesh::{AnnounceScope, JoinScope};
+use pgmesh_mesh::{AnnounceScope, IntroduceScope, JoinScope};
 use pgmesh_name::{AllowList, NodeName};
 
 use super::duration::{parse_duration, parse_size};
 use super::raw::{RawSettings, Source};
 use super::table::{TABLE, variable_of};
-use super::{ConfigError, ConfigErrors, epmd_port, read_cookie};
+use super::{ConfigError, ConfigErrors, epmd_host, epmd_port, read_cookie};
 
 /// Ordinary messages of a BEAM fit into this.
 const LEAST_FRAME: usize = 64 * 1024;
@@ -33,10 +33,16 @@ pub(crate) struct RunSettings {
     pub(crate) expiry: Duration,
     pub(crate) join: JoinScope,
     pub(crate) announce: AnnounceScope,
+    pub(crate) introduce: IntroduceScope,
+    pub(crate) watch_edges: bool,
+    pub(crate) audit_interval: Duration,
+    pub(crate) dialect: Dialect,
+    pub(crate) prune: bool,
     pub(crate) allow: AllowList,
     pub(crate) listen: SocketAddr,
     pub(crate) epmd: EpmdMode,
     pub(crate) epmd_port: u16,
+    pub(crate) epmd_host: IpAddr,
     pub(crate) net_ticktime: Duration,
     pub(crate) setup_timeout: Duration,
     pub(crate) max_frame: usize,
@@ -124,11 +130,21 @@ impl Reader<'_> {
             ("local", AnnounceScope::Local),
         ];
         let announce = self.word("announce", &announce);
+        let introduce = self.introduce();
+        let watch_edges = self.watch_edges(introduce);
+        let audit_interval = self.duration("audit-interval", Duration::from_secs(1));
+        let dialects = [
+            ("libcluster", Dialect::Libcluster),
+            ("heartbeat", Dialect::Heartbeat),
+        ];
+        let dialect = self.word("dialect", &dialects);
+        let prune = self.word("prune", &[("no", false), ("yes", true)]);
         let allow = self.allow();
         let listen = self.parsed("listen", "write an address and a port, like 0.0.0.0:0");
         let epmd = [("auto", EpmdMode::Auto), ("external", EpmdMode::External)];
         let epmd = self.word("epmd", &epmd);
         let epmd_port = self.keep(epmd_port());
+        let epmd_host = self.keep(epmd_host());
         let net_ticktime = self.duration("net-ticktime", Duration::from_secs(1));
         let setup_timeout = self.duration("setup-timeout", Duration::from_millis(100));
         let max_frame = self.max_frame();
@@ -149,10 +165,16 @@ impl Reader<'_> {
             expiry: expiry?,
             join: join?,
             announce: announce?,
+            introduce: introduce?,
+            watch_edges: watch_edges?,
+            audit_interval: audit_interval?,
+            dialect: dialect?,
+            prune: prune?,
             allow: allow?,
             listen: listen?,
             epmd: epmd?,
             epmd_port: epmd_port?,
+            epmd_host: epmd_host?,
             net_ticktime: net_ticktime?,
             setup_timeout: setup_timeout?,
             max_frame: max_frame?,
@@ -167,6 +189,22 @@ impl Reader<'_> {
                 .collect(),
             summary: self.raw.summary(),
         })
+    }
+
+    fn introduce(&mut self) -> Option<IntroduceScope> {
+        let words = [
+            ("none", IntroduceScope::None),
+            ("local", IntroduceScope::Local),
+            ("all", IntroduceScope::All),
+        ];
+        self.word("introduce", &words)
+    }
+
+    /// Who introduces nobody leaves nothing on anybody's node unless told to.
+    fn watch_edges(&mut self, introduce: Option<IntroduceScope>) -> Option<bool> {
+        let heals = introduce.is_none_or(|scope| scope != IntroduceScope::None);
+        let words = [("auto", heals), ("on", true), ("off", false)];
+        self.word("watch-edges", &words)
     }
 
     fn name(&mut self) -> Option<NodeName> {

@@ -1,0 +1,361 @@
+//! Pairs that are apart, and when they are told to connect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Duration;
+
+use pgmesh_name::NodeName;
+
+use crate::Time;
+use crate::action::IntroductionId;
+use crate::backoff::jittered;
+
+/// Introductions under way at one time, in all and at one node: each is a process
+/// on a node that may wait seven seconds for a silent address.
+const MAX_OUTSTANDING: usize = 512;
+const MAX_AT_ONE_NODE: usize = 16;
+/// Both nodes are being asked for as many as they may be: one of those will end.
+const NO_ROOM: Duration = Duration::from_millis(50);
+/// A first failure may be bad luck: the other node is asked soon after.
+const SECOND_TRY: Duration = Duration::from_millis(100);
+const BACKOFF_FROM: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How long a pair that was told to connect may take to be seen connected.
+const CONFIRMATION: Duration = Duration::from_secs(2);
+
+/// Two names in order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pair(pub(crate) NodeName, pub(crate) NodeName);
+
+impl Pair {
+    pub(crate) fn new(a: &NodeName, b: &NodeName) -> Self {
+        let (first, second) = if a <= b { (a, b) } else { (b, a) };
+        Self(first.clone(), second.clone())
+    }
+}
+
+/// A pair that should be linked and is not.
+#[derive(Clone, Debug)]
+pub(crate) struct Apart {
+    pub(crate) since: Time,
+    /// Introductions in a row that brought nothing.
+    failures: u32,
+    /// Whether one was made at all.
+    pub(crate) was_introduced: bool,
+    /// Whether they were linked before.
+    pub(crate) was_linked: bool,
+    state: Progress,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Not ours to introduce, or not now.
+    Left,
+    Due(Time),
+}
+
+/// A question that is under way, also when its pair is settled meanwhile: no pair is
+/// asked for twice at once.
+#[derive(Debug)]
+struct Asked {
+    pair: Pair,
+    to: NodeName,
+}
+
+/// What is to be done: tell `to` to connect to `peer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Introduction {
+    pub(crate) id: IntroductionId,
+    pub(crate) to: NodeName,
+    pub(crate) peer: NodeName,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Introductions {
+    apart: BTreeMap<Pair, Apart>,
+    due: BTreeMap<Time, BTreeSet<Pair>>,
+    asked: BTreeMap<IntroductionId, Asked>,
+    asked_pairs: BTreeSet<Pair>,
+    busy: BTreeMap<NodeName, usize>,
+    last_id: u64,
+}
+
+impl Introductions {
+    /// Notes that a pair is apart. It is introduced at `due_at`, unless `None`; a
+    /// time that was set before stands if it is earlier.
+    pub(crate) fn apart(&mut self, pair: &Pair, now: Time, due_at: Option<Time>) {
+        let entry = self.apart.entry(pair.clone()).or_insert(Apart {
+            since: now,
+            failures: 0,
+            was_introduced: false,
+            was_linked: false,
+            state: Progress::Left,
+        });
+        let wanted = match (&entry.state, due_at) {
+            _ if self.asked_pairs.contains(pair) => None,
+            (Progress::Left, Some(at)) => Some(at),
+            (Progress::Due(earlier), Some(at)) if entry.failures == 0 && at < *earlier => Some(at),
+            _ => None,
+        };
+        if let Some(at) = wanted {
+            self.set_due(pair, Some(at));
+        }
+    }
+
+    /// Notes that a pair that is apart was linked a moment ago.
+    pub(crate) fn lost(&mut self, pair: &Pair) {
+        if let Some(apart) = self.apart.get_mut(pair) {
+            apart.was_linked = true;
+        }
+    }
+
+    /// Takes a pair off: it is linked, or need not be.
+    pub(crate) fn settle(&mut self, pair: &Pair) -> Option<Apart> {
+        self.set_due(pair, None);
+        self.apart.remove(pair)
+    }
+
+    /// The next pair to introduce, by the node that is asked for less; between equals
+    /// by the smaller name, and after a failure by the other one.
+    pub(crate) fn next(&mut self, now: Time) -> Option<Introduction> {
+        if self.asked.len() >= MAX_OUTSTANDING {
+            return None;
+        }
+        let (pair, to, peer) = self.next_with_room(now)?;
+        self.set_due(&pair, None);
+        self.last_id += 1;
+        let id = IntroductionId(self.last_id);
+        *self.busy.entry(to.clone()).or_default() += 1;
+        if let Some(apart) = self.apart.get_mut(&pair) {
+            apart.was_introduced = true;
+        }
+        self.asked_pairs.insert(pair.clone());
+        let asked = Asked {
+            pair,
+            to: to.clone(),
+        };
+        self.asked.insert(id, asked);
+        Some(Introduction { id, to, peer })
+    }
+
+    fn next_with_room(&mut self, now: Time) -> Option<(Pair, NodeName, NodeName)> {
+        loop {
+            let (at, pairs) = self.due.first_key_value()?;
+            let pair = pairs.first().filter(|_| *at <= now)?.clone();
+            match self.who(&pair) {
+                Some((to, peer)) => return Some((pair, to, peer)),
+                None => self.set_due(&pair, Some(now + NO_ROOM)),
+            }
+        }
+    }
+
+    /// Notes an answer: whose it is, and whom that node was told to connect to.
+    pub(crate) fn answered(
+        &mut self,
+        id: IntroductionId,
+        connected: bool,
+        now: Time,
+        rng: &mut fastrand::Rng,
+    ) -> Option<(NodeName, NodeName)> {
+        let Asked { pair, to } = self.asked.remove(&id)?;
+        self.asked_pairs.remove(&pair);
+        self.free(&to);
+        if let Some(apart) = self.apart.get_mut(&pair) {
+            let wait = if connected {
+                CONFIRMATION
+            } else {
+                apart.failures = apart.failures.saturating_add(1);
+                wait_after(apart.failures, rng)
+            };
+            self.set_due(&pair, Some(now + wait));
+        }
+        let peer = if to == pair.0 { pair.1 } else { pair.0 };
+        Some((to, peer))
+    }
+
+    /// When [`next`](Self::next) is to be asked, unless something else happens. What
+    /// is due and finds no room waits for an answer.
+    pub(crate) fn next_at(&self, now: Time) -> Option<Time> {
+        let later = (Bound::Excluded(now), Bound::Unbounded);
+        self.due.range(later).next().map(|(at, _)| *at)
+    }
+
+    pub(crate) fn get(&self, pair: &Pair) -> Option<&Apart> {
+        self.apart.get(pair)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.apart.len()
+    }
+
+    /// Every pair that is apart.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        self.apart.keys()
+    }
+
+    /// Every pair that is apart and has this end.
+    pub(crate) fn pairs_of(&self, name: &NodeName) -> impl Iterator<Item = Pair> {
+        let is_end = move |pair: &&Pair| pair.0 == *name || pair.1 == *name;
+        self.apart.keys().filter(is_end).cloned()
+    }
+
+    fn who(&self, pair: &Pair) -> Option<(NodeName, NodeName)> {
+        let load = |name: &NodeName| self.busy.get(name).copied().unwrap_or_default();
+        let apart = self.apart.get(pair)?;
+        let other_first = apart.failures % 2 == 1;
+        let (first, second) = if other_first {
+            (&pair.1, &pair.0)
+        } else {
+            (&pair.0, &pair.1)
+        };
+        let (to, peer) = if load(second) < load(first) && apart.failures == 0 {
+            (second, first)
+        } else {
+            (first, second)
+        };
+        (load(to) < MAX_AT_ONE_NODE).then(|| (to.clone(), peer.clone()))
+    }
+
+    fn free(&mut self, to: &NodeName) {
+        if let Some(busy) = self.busy.get_mut(to) {
+            *busy -= 1;
+            if *busy == 0 {
+                self.busy.remove(to);
+            }
+        }
+    }
+
+    fn set_due(&mut self, pair: &Pair, at: Option<Time>) {
+        let Some(apart) = self.apart.get_mut(pair) else {
+            return;
+        };
+        if let Progress::Due(old) = apart.state {
+            apart.state = Progress::Left;
+            let pairs = self.due.entry(old).or_default();
+            pairs.remove(pair);
+            if pairs.is_empty() {
+                self.due.remove(&old);
+            }
+        }
+        if let Some(at) = at {
+            apart.state = Progress::Due(at);
+            self.due.entry(at).or_default().insert(pair.clone());
+        }
+    }
+}
+
+fn wait_after(failures: u32, rng: &mut fastrand::Rng) -> Duration {
+    if failures < 2 {
+        return SECOND_TRY;
+    }
+    let wait = BACKOFF_FROM.saturating_mul(1 << (failures - 2).min(16));
+    jittered(wait.min(BACKOFF_MAX), rng)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        text.parse().unwrap()
+    }
+
+    fn pair(a: &str, b: &str) -> Pair {
+        Pair::new(&name(a), &name(b))
+    }
+
+    fn at(ms: u64) -> Time {
+        Time::from_start(Duration::from_millis(ms))
+    }
+
+    fn rng() -> fastrand::Rng {
+        fastrand::Rng::with_seed(1)
+    }
+
+    #[test]
+    fn the_smaller_is_asked_first_and_the_other_after_a_failure() {
+        let mut introductions = Introductions::default();
+        let pair = pair("b@h", "a@h");
+        introductions.apart(&pair, at(0), Some(at(0)));
+        let first = introductions.next(at(0)).unwrap();
+        assert_eq!((first.to, first.peer), (name("a@h"), name("b@h")));
+        assert_eq!(introductions.next(at(0)), None, "never twice at once");
+        introductions.apart(&pair, at(1), Some(at(1)));
+        assert_eq!(introductions.next(at(1)), None);
+        introductions.answered(first.id, false, at(2), &mut rng());
+        assert_eq!(introductions.next_at(at(2)), Some(at(102)));
+        let second = introductions.next(at(102)).unwrap();
+        assert_eq!((second.to, second.peer), (name("b@h"), name("a@h")));
+        assert_eq!(
+            introductions.answered(first.id, true, at(103), &mut rng()),
+            None
+        );
+    }
+
+    #[test]
+    fn backoff_begins_at_the_second_failure_and_ends_with_the_pair() {
+        let mut introductions = Introductions::default();
+        let pair = pair("a@h", "b@h");
+        introductions.apart(&pair, at(0), Some(at(0)));
+        let mut now = at(0);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let asked = introductions.next(now).unwrap();
+            introductions.answered(asked.id, false, now, &mut rng());
+            let next = introductions.next_at(now).unwrap();
+            waits.push(next.since(now));
+            now = next;
+        }
+        assert_eq!(waits[0], SECOND_TRY);
+        assert!(waits[1] < waits[4] && waits[11] <= BACKOFF_MAX.mul_f64(1.2));
+        introductions.settle(&pair);
+        introductions.apart(&pair, now, Some(now));
+        assert!(
+            introductions.next(now).is_some(),
+            "a lost edge is no failure"
+        );
+    }
+
+    #[test]
+    fn what_finds_no_room_delays_nobody() {
+        let mut introductions = Introductions::default();
+        for n in 0..100 {
+            introductions.apart(&pair("a@h", &format!("b{n}@h")), at(0), Some(at(0)));
+        }
+        let mut asked = BTreeMap::<NodeName, usize>::new();
+        while let Some(next) = introductions.next(at(0)) {
+            *asked.entry(next.to).or_default() += 1;
+        }
+        assert!(asked.values().all(|count| *count <= MAX_AT_ONE_NODE));
+        assert_eq!(asked.values().sum::<usize>(), 100);
+        introductions.apart(&pair("x@h", "y@h"), at(1), Some(at(1)));
+        assert_eq!(introductions.next(at(1)).unwrap().to, name("x@h"));
+    }
+
+    #[test]
+    fn settled_pairs_leave_nothing() {
+        let mut introductions = Introductions::default();
+        let pair = pair("a@h", "b@h");
+        introductions.apart(&pair, at(0), Some(at(0)));
+        introductions.next(at(0)).unwrap();
+        assert!(introductions.settle(&pair).unwrap().was_introduced);
+        introductions.apart(&pair, at(1), Some(at(1)));
+        assert_eq!(
+            introductions.next(at(1)),
+            None,
+            "the first is still under way"
+        );
+        introductions.answered(IntroductionId(1), true, at(1), &mut rng());
+        introductions.settle(&pair);
+        let Introductions {
+            apart,
+            due,
+            asked,
+            busy,
+            asked_pairs,
+            ..
+        } = introductions;
+        assert!(asked_pairs.is_empty());
+        assert!(apart.is_empty() && due.is_empty() && asked.is_empty() && busy.is_empty());
+    }
+}

@@ -1,0 +1,87 @@
+//! What a person asks for: to disconnect, to connect, to forget.
+
+use pgmesh_name::NodeName;
+
+use super::Mesh;
+use crate::introductions::Pair;
+use crate::member::Hold;
+use crate::{Action, Event, Member, State, Time};
+
+impl Mesh {
+    /// All are told, never one alone: a single missing edge can cost a mesh others
+    /// (prevent_overlapping_partitions).
+    pub(super) fn on_hold(&mut self, name: &NodeName, until: Option<Time>) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        let creation = member.peer.as_ref().map(|peer| peer.creation);
+        member.hold = Some(Hold { creation });
+        if member.is_idle() {
+            member.state = State::Held;
+            member.next_dial_at = None;
+        }
+        self.holds.set(name, until);
+        self.reschedule(name);
+        self.events.push_back(Event::Held(name.clone()));
+        self.cut_off(name);
+        self.reconsider_all(name);
+    }
+
+    pub(super) fn on_release(&mut self, a: &NodeName, b: &NodeName) {
+        for name in [a, b] {
+            self.release(name);
+        }
+        let pair = Pair::new(a, b);
+        if self.link(a).is_some() && self.link(b).is_some() && a != b {
+            self.introductions.apart(&pair, self.now, Some(self.now));
+        }
+    }
+
+    pub(super) fn serve_holds(&mut self) {
+        while let Some(name) = self.holds.pop_due(self.now) {
+            self.release(&name);
+        }
+    }
+
+    /// Ends a hold, if there is one, and dials at once.
+    pub(super) fn release(&mut self, name: &NodeName) {
+        self.holds.set(name, None);
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        if member.hold.take().is_none() {
+            return;
+        }
+        if member.state == State::Held {
+            member.state = State::Heard;
+        }
+        if member.is_idle() {
+            member.next_dial_at = Some(self.now);
+        }
+        self.events.push_back(Event::Released(name.clone()));
+        self.attend(name);
+        self.reconsider_all(name);
+    }
+
+    pub(super) fn on_forget(&mut self, name: &NodeName) {
+        if self.members.get(name).is_some_and(Member::is_idle) {
+            self.forget(name);
+        }
+    }
+
+    /// Forgets a name; the others, too, where that is wanted.
+    pub(super) fn forget(&mut self, name: &NodeName) {
+        self.events.push_back(Event::Forgotten(name.clone()));
+        if self.config.prune {
+            self.cut_off(name);
+        }
+        self.drop_member(name);
+    }
+
+    fn cut_off(&mut self, name: &NodeName) {
+        let at = self.linked_nodes().filter(|other| *other != name);
+        let at = at.cloned().collect();
+        let peer = name.clone();
+        self.actions.push_back(Action::Disconnect { at, peer });
+    }
+}

@@ -1,0 +1,80 @@
+//! This host's own nodes: whom we announce because they cannot do it themselves.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pgmesh_name::NodeName;
+
+use super::Mesh;
+use crate::{Action, AnnounceScope, Time};
+
+/// After its restart an EPMD is empty until the nodes have registered again.
+const EPMD_FILLS: Duration = Duration::from_secs(10);
+
+/// This host's nodes.
+#[derive(Debug, Default)]
+pub(super) struct Locals {
+    names: BTreeSet<NodeName>,
+    /// Until when what EPMD no longer lists may be there all the same.
+    frozen: Frozen,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Frozen {
+    #[default]
+    WhileDown,
+    Until(Time),
+}
+
+impl Mesh {
+    /// Whether a node lives on our host: EPMD lists it, or it has our host's name.
+    pub fn is_local(&self, name: &NodeName) -> bool {
+        self.locals.names.contains(name) || name.host() == self.config.own.host()
+    }
+
+    pub(super) fn on_local_names(&mut self, names: Vec<NodeName>) {
+        let listed: BTreeSet<_> = names.into_iter().collect();
+        for name in &listed {
+            if *name != self.config.own {
+                self.locals.names.insert(name.clone());
+                self.learn(name);
+            }
+        }
+        let frozen = match self.locals.frozen {
+            Frozen::WhileDown => true,
+            Frozen::Until(at) => self.now < at,
+        };
+        if frozen {
+            return;
+        }
+        let gone = |name: &&NodeName| !listed.contains(*name) && self.link(name).is_none();
+        let gone: Vec<_> = self.locals.names.iter().filter(gone).cloned().collect();
+        for name in &gone {
+            self.locals.names.remove(name);
+        }
+        if !gone.is_empty() && self.config.announce != AnnounceScope::None {
+            self.actions.push_back(Action::Goodbye(gone));
+        }
+    }
+
+    pub(super) fn on_epmd_up(&mut self) {
+        self.locals.frozen = Frozen::Until(self.now + EPMD_FILLS);
+    }
+
+    pub(super) fn on_epmd_down(&mut self) {
+        self.locals.frozen = Frozen::WhileDown;
+    }
+
+    /// Ourselves, and this host's nodes that a handshake has proven: a name that is
+    /// said becomes an atom on every node that hears it.
+    pub(super) fn names_to_announce(&self) -> Vec<NodeName> {
+        let is_good = |name: &&NodeName| {
+            let member = self.members.get(*name);
+            member.is_some_and(|member| member.is_proven() && member.may_be_announced())
+        };
+        let locals = self.locals.names.iter().filter(is_good).cloned();
+        std::iter::once(self.config.own.clone())
+            .chain(locals)
+            .collect()
+    }
+}

@@ -1,0 +1,76 @@
+//! The whole mesh as a person wants to see it.
+
+use std::time::Duration;
+
+use pgmesh_name::NodeName;
+
+use super::Mesh;
+use crate::State;
+use crate::edges::Edge;
+
+/// Who is connected to whom, among the visible nodes that we are linked to.
+///
+/// Pairs are indices into `nodes`, the smaller first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matrix {
+    /// In order.
+    pub nodes: Vec<NodeName>,
+    /// Both say so.
+    pub links: Vec<(usize, usize)>,
+    /// Should be linked, and both say that they are not.
+    pub missing: Vec<(usize, usize)>,
+    /// One says that they are linked, the other that they are not.
+    pub one_way: Vec<(usize, usize)>,
+    /// Not linked on purpose: held, stopping, or of releases that refuse each other.
+    pub excluded: Vec<(usize, usize)>,
+    /// One of the two has not told what it sees.
+    pub unknown: Vec<(usize, usize)>,
+    /// How long ago the oldest of what the nodes see was told.
+    pub age: Duration,
+}
+
+impl Mesh {
+    /// Takes stock of every pair; costs time in proportion to their number.
+    pub fn matrix(&self) -> Matrix {
+        let nodes: Vec<NodeName> = self.linked_nodes().cloned().collect();
+        let mut matrix = Matrix::default();
+        for (i, a) in nodes.iter().enumerate() {
+            for (j, b) in nodes.iter().enumerate().skip(i + 1) {
+                let pairs = match self.edges.edge(a, b) {
+                    Edge::Linked => &mut matrix.links,
+                    _ if self.are_excluded(a, b) => &mut matrix.excluded,
+                    Edge::Missing => &mut matrix.missing,
+                    Edge::OneWay => &mut matrix.one_way,
+                    Edge::Unknown => &mut matrix.unknown,
+                };
+                pairs.push((i, j));
+            }
+        }
+        let seen = nodes.iter().filter_map(|name| self.edges.seen_at(name));
+        matrix.age = seen.min().map_or(Duration::ZERO, |at| self.now.since(at));
+        matrix.nodes = nodes;
+        matrix
+    }
+
+    /// How many pairs should be linked and are not.
+    pub fn missing_pairs(&self) -> usize {
+        self.introductions.len()
+    }
+
+    /// How many pairs have an end that has not told what it sees.
+    pub fn unknown_pairs(&self) -> usize {
+        let pairs = |count: usize| count * count.saturating_sub(1) / 2;
+        let nodes = self.linked_nodes().count();
+        let told = self.linked_nodes().filter(|name| self.edges.has_view(name));
+        pairs(nodes) - pairs(told.count())
+    }
+
+    /// The visible nodes that we are linked to, in order.
+    pub(super) fn linked_nodes(&self) -> impl Iterator<Item = &NodeName> {
+        let linked = self
+            .members
+            .iter()
+            .filter(|(_, member)| matches!(member.state, State::Up(_)) && !member.hidden);
+        linked.map(|(name, _)| name)
+    }
+}
