@@ -5,7 +5,7 @@ use pgmesh_name::NodeName;
 use super::Mesh;
 use crate::introductions::Pair;
 use crate::member::Hold;
-use crate::{Action, Event, Member, State, Time};
+use crate::{Action, Event, State, Time};
 
 impl Mesh {
     /// All are told, never one alone: a single missing edge can cost a mesh others
@@ -64,7 +64,8 @@ impl Mesh {
     }
 
     pub(super) fn on_forget(&mut self, name: &NodeName) {
-        if self.members.get(name).is_some_and(Member::is_idle) {
+        // A dial under way is given up.
+        if self.members.contains_key(name) && self.link(name).is_none() {
             self.forget(name);
         }
     }

@@ -52,6 +52,12 @@ impl Mesh {
         matrix
     }
 
+    /// Whether two nodes that we are linked to both say that they are connected.
+    pub fn are_connected(&self, a: &NodeName, b: &NodeName) -> bool {
+        let both = self.link(a).is_some() && self.link(b).is_some();
+        both && self.edges.edge(a, b) == Edge::Linked
+    }
+
     /// How many pairs should be linked and are not.
     pub fn missing_pairs(&self) -> usize {
         self.introductions.len()
