@@ -1,4 +1,5 @@
-//! The routes, the same on the control socket and on `--http`. All only read.
+//! The routes: on `--http` those that only read, on the control socket these and
+//! those that change the mesh.
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -7,30 +8,41 @@ use axum::routing::get;
 use axum::{Router, serve::Listener};
 use serde::Deserialize;
 
-use super::{Asker, Question};
+use super::events::{self, EventStream};
+use super::{Asker, Question, control};
 
 const STOPPING: &str = "stopping\n";
 
 /// Answers until the daemon ends. Errors of single connections end those alone.
-pub(crate) async fn serve<L>(listener: L, asker: Asker)
+pub(crate) async fn serve<L>(listener: L, routes: Router)
 where
     L: Listener,
     L::Addr: std::fmt::Debug,
 {
-    if let Err(error) = axum::serve(listener, router(asker)).await {
+    if let Err(error) = axum::serve(listener, routes).await {
         tracing::error!("http server ended: {error}");
     }
 }
 
-fn router(asker: Asker) -> Router {
+/// For anybody who can reach us.
+pub(crate) fn reading(asker: Asker, stream: EventStream) -> Router {
+    readers(stream).with_state(asker)
+}
+
+/// For the owner of the control socket.
+pub(crate) fn controlling(asker: Asker, stream: EventStream) -> Router {
+    readers(stream).merge(control::routes()).with_state(asker)
+}
+
+fn readers(stream: EventStream) -> Router<Asker> {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/api/v1/status", get(status))
         .route("/api/v1/members", get(members))
         .route("/api/v1/matrix", get(matrix))
+        .route("/api/v1/events", get(events::serve).with_state(stream))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
-        .with_state(asker)
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,19 @@
 //! What the daemon tells, in which shapes, and over which sockets.
 
+pub(crate) mod control;
+pub(crate) mod events;
 pub(crate) mod http;
+pub(crate) mod refusal;
 pub(crate) mod shapes;
 pub(crate) mod socket;
+mod timestamp;
 
+use std::time::Duration;
+
+use pgmesh_name::NodeName;
 use tokio::sync::{mpsc, oneshot};
 
+use refusal::Refusal;
 use shapes::{Matrix, Member, Status};
 
 /// A question to the daemon's loop, with a place for its answer.
@@ -18,11 +26,43 @@ pub(crate) enum Question {
         postgres: bool,
         answer: oneshot::Sender<Readiness>,
     },
+    Connection {
+        a: NodeName,
+        b: NodeName,
+        answer: oneshot::Sender<Connection>,
+    },
+    /// End the holds on two nodes, and have them told to connect.
+    Connect {
+        a: NodeName,
+        b: NodeName,
+        answer: oneshot::Sender<Result<Connection, Refusal>>,
+    },
+    /// Have a node disconnected and left alone, for this long or until a connect.
+    Disconnect {
+        node: NodeName,
+        hold: Option<Duration>,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Forget {
+        node: NodeName,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
 }
 
 /// Whether the daemon is ready, and what it waits for if not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Readiness(pub(crate) Result<(), &'static str>);
+
+/// Whether two nodes are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// Both say so.
+    Stands,
+    /// Not, as far as is known.
+    Missing,
+    /// We are not linked to both, and so cannot see it.
+    NotLinked,
+}
 
 /// Asks the daemon's loop. Cheap to clone.
 #[derive(Clone, Debug)]

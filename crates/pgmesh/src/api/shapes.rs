@@ -1,5 +1,6 @@
 //! The JSON shapes. Scripts depend on them: fields may be added, never changed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -121,4 +122,98 @@ impl From<pgmesh_mesh::Matrix> for Matrix {
             links: Some(matrix.links),
         }
     }
+}
+
+/// What `/api/v1/events` and `pgmesh watch --json` say, one by one. An event has
+/// those fields that mean something for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Event {
+    /// When, as RFC 3339 writes it.
+    pub(crate) at: String,
+    /// `heard`, `nodeup`, `nodedown`, `edgeup`, `edgedown`, `introduced`, `healed`,
+    /// `forgotten`, `goodbye`, `held`, `released`, `postgres`, `epmd`, `refused` or
+    /// `missed`.
+    pub(crate) event: Cow<'static, str>,
+    /// Whom it happened to; our own name for `postgres` and `epmd`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<String>,
+    /// The other end of an edge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peer: Option<String>,
+    /// Why, from a closed set. An `introduced` with a kind brought nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<Cow<'static, str>>,
+    /// `listening`, `deaf` or `down` for `postgres`, `registered` or `gone` for `epmd`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hidden: Option<bool>,
+    /// Whether a `nodeup` is another life of a node that was linked before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) restarted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attempts: Option<u32>,
+    /// How long the two of a `healed` were apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after_s: Option<f64>,
+    /// How many events a slow reader has missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
+}
+
+/// The body of `POST /api/v1/connect`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connect {
+    pub(crate) a: String,
+    pub(crate) b: String,
+}
+
+/// Its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Connected {
+    pub(crate) a: String,
+    pub(crate) b: String,
+    /// Whether both say that they are, five seconds later at the latest.
+    pub(crate) connected: bool,
+}
+
+/// The body of `POST /api/v1/disconnect`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Disconnect {
+    pub(crate) node: String,
+    /// Without it the node is held until it is to be connected again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) for_s: Option<f64>,
+}
+
+/// Its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) node: String,
+    /// As RFC 3339 writes it; `null`: until it is to be connected again.
+    pub(crate) held_until: Option<String>,
+}
+
+/// The body of `POST /api/v1/forget`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Forget {
+    pub(crate) node: String,
+}
+
+/// Its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Forgotten {
+    pub(crate) node: String,
+}
+
+/// The answer to a request that is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
 }

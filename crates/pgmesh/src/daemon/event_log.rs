@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use pgmesh_dist::FailureKind;
-use pgmesh_mesh::{Event, Failure, Retry};
+use pgmesh_mesh::{Failure, Retry};
 use pgmesh_name::{NameError, NodeName};
+use tracing::Level;
 
 use super::log_limit::{LogLimit, Write};
+use super::news::News;
+use crate::api::shapes::Event;
 
 /// The distribution layer's failure, as the mesh wants it.
 pub(super) fn failure(kind: FailureKind, error: &dyn std::error::Error) -> Failure {
@@ -43,83 +46,15 @@ impl EventLog {
         }
     }
 
-    pub(super) fn log(&mut self, event: &Event) {
-        match event {
-            Event::Heard(node) => {
-                if let Some(Write { left_out }) = self.names.ask("heard", Instant::now()) {
-                    tracing::info!(%node, event = "heard", left_out, "heard {node}");
-                }
-            }
-            Event::Goodbye(node) => {
-                if let Some(Write { left_out }) = self.names.ask("goodbye", Instant::now()) {
-                    tracing::info!(%node, event = "goodbye", left_out, "{node} says goodbye");
-                }
-            }
-            Event::NodeUp { peer, restarted } => {
-                let node = &peer.name;
-                let again = if *restarted { ", restarted" } else { "" };
-                let hidden = if peer.hidden { " (hidden)" } else { "" };
-                tracing::info!(%node, event = "nodeup", "linked to {node}{hidden}{again}");
-            }
-            Event::NodeDown {
-                name,
-                hidden,
-                failure,
-            } => log_node_down(name, *hidden, failure),
-            Event::DialFailed {
-                name,
-                attempts,
-                failure,
-            } => self.log_dial_failed(name, *attempts, failure),
-            Event::EdgeUp(a, b) => {
-                if let Some(Write { left_out }) = self.names.ask("edgeup", Instant::now()) {
-                    tracing::info!(
-                        node = %a, peer = %b, event = "edgeup", left_out,
-                        "{a} and {b} are connected"
-                    );
-                }
-            }
-            Event::EdgeDown(a, b) => {
-                if let Some(Write { left_out }) = self.names.ask("edgedown", Instant::now()) {
-                    tracing::warn!(
-                        node = %a, peer = %b, event = "edgedown", left_out,
-                        "{a} and {b} are no longer connected"
-                    );
-                }
-            }
-            Event::Introduced { to, peer } => {
-                tracing::debug!(node = %to, %peer, event = "introduced", "told {to} to connect to {peer}");
-            }
-            Event::Healed { a, b, after } => {
-                if let Some(Write { left_out }) = self.names.ask("healed", Instant::now()) {
-                    let after_ms = after.as_millis();
-                    tracing::info!(
-                        node = %a, peer = %b, event = "healed", after_ms, left_out,
-                        "healed: {a} and {b} are connected again, after {after_ms} ms"
-                    );
-                }
-            }
-            Event::NotIntroduced { to, peer, outcome } => {
-                if let Some(Write { left_out }) = self.names.ask("not_introduced", Instant::now()) {
-                    tracing::warn!(
-                        node = %to, %peer, event = "introduced", left_out,
-                        "{to} did not connect to {peer}: {outcome:?}"
-                    );
-                }
-            }
-            Event::Held(node) => {
-                tracing::info!(%node, event = "held", "{node} is held: disconnected and left alone");
-            }
-            Event::Released(node) => {
-                tracing::info!(%node, event = "released", "{node} is no longer held");
-            }
-            Event::Forgotten(node) => {
-                tracing::info!(%node, event = "forgotten", "forgot {node}: silent and without a link");
-            }
-            Event::Ignored(node, reason) => {
-                tracing::debug!(%node, event = "ignored", kind = reason.kind(), "left {node} alone");
-            }
-        }
+    /// What is one too many in its minute is written for those who debug.
+    pub(super) fn write(&mut self, news: &News) {
+        let asked = news.limit.map(|kind| self.names.ask(kind, Instant::now()));
+        let (level, left_out) = match asked {
+            Some(None) => (Level::DEBUG, None),
+            Some(Some(Write { left_out })) => (news.level, left_out),
+            None => (news.level, None),
+        };
+        write_line(level, left_out, &news.event);
     }
 
     /// Says once who lives here, and again when that changes.
@@ -156,31 +91,30 @@ impl EventLog {
             tracing::warn!(%address, kind, left_out, "refused a connection: {detail}");
         }
     }
-
-    /// The first failure in a row is news, and every power of two after it.
-    fn log_dial_failed(&mut self, node: &NodeName, attempts: u32, failure: &Failure) {
-        let (kind, message) = (failure.kind, &failure.message);
-        let event = match failure.retry {
-            Retry::Slowly => "refused",
-            Retry::Soon | Retry::NotOurs => "dial_failed",
-        };
-        let news = attempts.is_power_of_two();
-        let write = news.then(|| self.names.ask(kind, Instant::now())).flatten();
-        match write {
-            Some(Write { left_out }) => {
-                tracing::warn!(%node, event, kind, attempts, left_out, "{message}");
-            }
-            None => tracing::debug!(%node, event, kind, attempts, "{message}"),
-        }
-    }
 }
 
-/// Tools come and go; that a node went is news.
-fn log_node_down(node: &NodeName, hidden: bool, failure: &Failure) {
-    let (kind, message) = (failure.kind, &failure.message);
-    if hidden {
-        tracing::info!(%node, event = "nodedown", kind, "{message}");
-    } else {
-        tracing::warn!(%node, event = "nodedown", kind, "{message}");
+/// The macros want their level to be a constant.
+fn write_line(level: Level, left_out: Option<u64>, event: &Event) {
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                $level,
+                node = event.node.as_ref().map(tracing::field::display),
+                peer = event.peer.as_ref().map(tracing::field::display),
+                event = event.event.as_ref(),
+                kind = event.kind.as_deref(),
+                attempts = event.attempts,
+                after_s = event.after_s,
+                left_out,
+                "{}",
+                event.message.as_deref().unwrap_or_default()
+            )
+        };
+    }
+    match level {
+        Level::ERROR => line!(Level::ERROR),
+        Level::WARN => line!(Level::WARN),
+        Level::INFO => line!(Level::INFO),
+        _ => line!(Level::DEBUG),
     }
 }

@@ -1,10 +1,12 @@
 //! `pgmesh run`: starts everything, runs the loop, stops everything.
 
+mod answers;
 mod effects;
 mod epmd;
 mod event_log;
 mod local_names;
 mod log_limit;
+mod news;
 mod run_loop;
 mod view;
 
@@ -18,6 +20,7 @@ use pgmesh_mesh::{AnnounceScope, Config, IntroduceScope, Mesh};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::api::events::EventStream;
 use crate::api::socket::ControlSocket;
 use crate::api::{Asker, http};
 use crate::logging;
@@ -72,9 +75,11 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
         None => (None, None),
     };
     let (asker, questions) = Asker::new();
-    tokio::spawn(http::serve(control, asker.clone()));
+    let stream = EventStream::new();
+    let routes = http::controlling(asker.clone(), stream.clone());
+    tokio::spawn(http::serve(control, routes));
     if let Some(listener) = http_listener {
-        tokio::spawn(http::serve(listener, asker));
+        tokio::spawn(http::serve(listener, http::reading(asker, stream.clone())));
     }
     let sources = Sources {
         node_events,
@@ -83,7 +88,7 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
         stop,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
-    Daemon::new(settings, mesh, node, announcer)
+    Daemon::new(settings, mesh, node, announcer, stream)
         .run(sources)
         .await;
     Ok(())

@@ -15,7 +15,9 @@ use tokio::time::sleep_until;
 use super::Stop;
 use super::event_log::{self, EventLog};
 use super::local_names;
+use super::news::News;
 use super::view::View;
+use crate::api::events::EventStream;
 use crate::api::{Question, Questions};
 use crate::settings::RunSettings;
 
@@ -55,6 +57,7 @@ pub(super) struct Daemon {
     pub(super) outcomes: mpsc::UnboundedSender<Outcome>,
     pub(super) view: View,
     log: EventLog,
+    stream: EventStream,
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
 }
@@ -80,6 +83,7 @@ impl Daemon {
         mesh: Mesh,
         node: Node,
         announcer: Option<Announcer>,
+        stream: EventStream,
     ) -> Self {
         let (outcomes, finished) = mpsc::unbounded_channel();
         Self {
@@ -90,6 +94,7 @@ impl Daemon {
             dials: HashMap::new(),
             outcomes,
             log: EventLog::new(),
+            stream,
             finished,
             started_at: Instant::now(),
         }
@@ -114,15 +119,12 @@ impl Daemon {
                     tracing::info!(signal, "stopping");
                     break;
                 }
-                Wake::Question(question) => self.view.answer(question, now, &self.mesh),
+                Wake::Question(question) => self.answer(now, question),
                 Wake::Node(event) => self.on_node_event(now, event),
                 Wake::Name(event) => self.on_discovery_event(now, event),
                 Wake::NamesEnded => {
-                    tracing::error!(
-                        event = "postgres",
-                        "postgres: the session broke off (please report this)"
-                    );
-                    self.view.postgres_ended();
+                    let news = self.view.postgres_ended();
+                    self.tell(news);
                     self.mesh.handle(now, Input::PostgresDown);
                 }
                 Wake::Outcome(outcome) => self.on_outcome(now, outcome),
@@ -169,12 +171,20 @@ impl Daemon {
 
     fn drain(&mut self) {
         while let Some(event) = self.mesh.poll_event() {
-            self.log.log(&event);
+            self.tell(News::of(&event));
         }
         while let Some(action) = self.mesh.poll_action() {
             self.take(action);
         }
         self.view.note_cluster(&self.mesh);
+    }
+
+    /// To the log, and to whoever watches.
+    fn tell(&mut self, news: News) {
+        self.log.write(&news);
+        if !news.log_only {
+            self.stream.tell(news.event);
+        }
     }
 
     fn on_node_event(&mut self, now: Time, event: NodeEvent) {
@@ -223,11 +233,13 @@ impl Daemon {
                 self.mesh.handle(now, Input::EdgeDown { name, link, peer });
             }
             NodeEvent::Registered => {
-                self.view.epmd_up();
+                let news = self.view.epmd_up();
+                self.tell(news);
                 self.mesh.handle(now, Input::EpmdUp);
             }
             NodeEvent::Unregistered => {
-                self.view.epmd_down();
+                let news = self.view.epmd_down();
+                self.tell(news);
                 self.mesh.handle(now, Input::EpmdDown);
             }
         }
@@ -240,16 +252,20 @@ impl Daemon {
                 self.mesh.handle(now, Input::PostgresUp);
             }
             discovery::Event::Down(error) => {
-                self.view.postgres_down(&error);
+                if let Some(news) = self.view.postgres_down(&error) {
+                    self.tell(news);
+                }
                 self.mesh.handle(now, Input::Leader(false));
                 self.mesh.handle(now, Input::PostgresDown);
             }
             discovery::Event::Leads => {
-                tracing::info!(event = "postgres", "we lead: lost edges are healed at once");
+                self.tell(self.view.leads());
                 self.mesh.handle(now, Input::Leader(true));
             }
             discovery::Event::Echo => {
-                self.view.echo_heard();
+                if let Some(news) = self.view.echo_heard() {
+                    self.tell(news);
+                }
                 self.mesh.handle(now, Input::EchoHeard);
             }
             discovery::Event::Heard(name) => self.mesh.handle(now, Input::HeardName(name)),

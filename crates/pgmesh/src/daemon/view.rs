@@ -7,9 +7,10 @@ use pgmesh_discovery::{PostgresError, PostgresErrorKind};
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
 use pgmesh_mesh::{AnnounceScope, IntroduceScope, JoinScope, Mesh, State, Time};
 use pgmesh_name::NodeName;
+use tracing::Level;
 
-use crate::api::shapes::{Counts, Epmd, Error, Matrix, Member, Postgres, Scopes, Status};
-use crate::api::{Question, Readiness};
+use super::news::News;
+use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
 use crate::settings::{Database, RunSettings};
 
 /// What the mesh does not know: the edges' own state.
@@ -62,16 +63,13 @@ impl View {
         }
     }
 
-    pub(super) fn answer(&self, question: Question, now: Time, mesh: &Mesh) {
-        // Whoever asked may have gone.
-        match question {
-            Question::Status(answer) => drop(answer.send(self.status(now, mesh))),
-            Question::Members(answer) => drop(answer.send(self.members(now, mesh))),
-            Question::Matrix(answer) => drop(answer.send(Matrix::from(mesh.matrix()))),
-            Question::Ready { postgres, answer } => {
-                drop(answer.send(Readiness(self.ready(postgres))));
-            }
-        }
+    /// Whether the settings let us have anything to do with this name.
+    pub(super) fn allows(&self, name: &NodeName) -> bool {
+        self.settings.allow.allows_name(name)
+    }
+
+    pub(super) fn own_name(&self) -> &NodeName {
+        &self.settings.name
     }
 
     pub(super) fn introduces_all(&self) -> bool {
@@ -114,18 +112,18 @@ impl View {
         }
     }
 
-    pub(super) fn epmd_up(&mut self) {
+    pub(super) fn epmd_up(&mut self) -> News {
         self.epmd_registered = true;
         self.reached.epmd = true;
-        tracing::info!(event = "epmd", "registered with EPMD");
+        let news = News::info("epmd", "registered with EPMD").state("registered");
+        news.node(&self.settings.name)
     }
 
-    pub(super) fn epmd_down(&mut self) {
+    pub(super) fn epmd_down(&mut self) -> News {
         self.epmd_registered = false;
-        tracing::warn!(
-            event = "epmd",
-            "EPMD is gone; registering again when it is back"
-        );
+        let message = "EPMD is gone; registering again when it is back";
+        let news = News::warn("epmd", message).state("gone");
+        news.node(&self.settings.name)
     }
 
     /// The session listens; only an echo proves that it hears. Until then the last
@@ -134,38 +132,52 @@ impl View {
         self.postgres.state = "connecting";
     }
 
-    /// Repeated failures of one kind are one line.
-    pub(super) fn postgres_down(&mut self, error: &PostgresError) {
+    /// Repeated failures of one kind are no news.
+    pub(super) fn postgres_down(&mut self, error: &PostgresError) -> Option<News> {
         let kind = error.kind();
         self.postgres.state = match kind {
             PostgresErrorKind::Deaf => "deaf",
             _ => "down",
         };
         let known = self.postgres.error.as_ref();
-        if known.is_none_or(|known| known.kind != kind.as_str()) {
-            tracing::warn!(event = "postgres", kind = kind.as_str(), "{error}");
-        }
+        let news = known.is_none_or(|known| known.kind != kind.as_str());
         self.postgres.error = Some(Error {
             kind: kind.as_str().to_owned(),
             message: error.to_string(),
         });
+        news.then(|| {
+            let news = News::warn("postgres", error.to_string()).kind(kind.as_str());
+            news.state(self.postgres.state).node(&self.settings.name)
+        })
     }
 
     pub(super) fn bad_payload(&mut self, kind: &'static str) {
         *self.postgres.bad_payloads.entry(kind).or_default() += 1;
     }
 
-    pub(super) fn postgres_ended(&mut self) {
+    /// Only a bug can bring that about.
+    pub(super) fn postgres_ended(&mut self) -> News {
         self.postgres.state = "down";
+        let message = "postgres: the session broke off (please report this)";
+        let news = News::new(Level::ERROR, "postgres", message).kind("internal");
+        news.state("down").node(&self.settings.name)
     }
 
-    pub(super) fn echo_heard(&mut self) {
+    /// News if we did not hear before.
+    pub(super) fn echo_heard(&mut self) -> Option<News> {
         self.reached.echo = true;
-        if self.postgres.state != "listening" {
-            tracing::info!(event = "postgres", "postgres: listening");
-        }
+        let news = self.postgres.state != "listening";
         self.postgres.state = "listening";
         self.postgres.error = None;
+        news.then(|| {
+            let news = News::info("postgres", "postgres: listening").state("listening");
+            news.node(&self.settings.name)
+        })
+    }
+
+    pub(super) fn leads(&self) -> News {
+        let message = "we lead: lost edges are healed at once";
+        News::info("postgres", message).node(&self.settings.name)
     }
 
     pub(super) fn note_cluster(&mut self, mesh: &Mesh) {
@@ -174,7 +186,7 @@ impl View {
         }
     }
 
-    fn ready(&self, with_postgres: bool) -> Result<(), &'static str> {
+    pub(super) fn ready(&self, with_postgres: bool) -> Result<(), &'static str> {
         let listening = self.postgres.state == "listening";
         if !self.reached.epmd {
             Err("not registered with EPMD yet")
@@ -189,7 +201,7 @@ impl View {
         }
     }
 
-    fn status(&self, now: Time, mesh: &Mesh) -> Status {
+    pub(super) fn status(&self, now: Time, mesh: &Mesh) -> Status {
         let counts = mesh.counts();
         let database = self.settings.database.as_ref();
         Status {
@@ -231,7 +243,7 @@ impl View {
         }
     }
 
-    fn members(&self, now: Time, mesh: &Mesh) -> Vec<Member> {
+    pub(super) fn members(&self, now: Time, mesh: &Mesh) -> Vec<Member> {
         let member = |(name, member)| self.member(now, name, member, mesh);
         mesh.members().map(member).collect()
     }
