@@ -1,5 +1,7 @@
 //! The command line: which commands there are, and their flags.
 
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, Command};
 
 use crate::settings::{self, Setting};
@@ -24,6 +26,12 @@ pub(crate) fn command() -> Command {
         .subcommand(run())
         .subcommand(status())
         .subcommand(members())
+        .subcommand(matrix())
+        .subcommand(watch())
+        .subcommand(wait())
+        .subcommand(connect())
+        .subcommand(disconnect())
+        .subcommand(forget())
         .subcommand(ping())
         .subcommand(rpc())
         .subcommand(names())
@@ -45,6 +53,7 @@ fn status() -> Command {
     Command::new("status")
         .about("Show the daemon: node, Postgres, counts")
         .args(daemon_flags())
+        .arg(json())
         .arg(
             switch("ready")
                 .help("Say only whether it is ready: exit code 0 or 1, as /readyz answers"),
@@ -55,6 +64,116 @@ fn members() -> Command {
     Command::new("members")
         .about("Show every name the daemon knows: state, last heard, link")
         .args(daemon_flags())
+        .arg(json())
+}
+
+fn matrix() -> Command {
+    Command::new("matrix")
+        .about("Show who is connected to whom, gaps marked")
+        .args(daemon_flags())
+        .arg(json())
+        .arg(switch("full").help("List every pair, also those that are linked"))
+        .after_help(
+            "Shown are the visible nodes that the daemon is linked to: up to 30 as a grid,\n\
+             more as lists of what is not linked. The last line says how it stands.\n\n  \
+             missing   both nodes say that they are not connected\n  \
+             one-way   one says that they are, the other that they are not\n  \
+             unknown   one of them has not told yet\n  \
+             excluded  apart on purpose: held, stopping, or of OTP releases that refuse\n            \
+             each other\n\n\
+             Examples:\n  \
+             pgmesh matrix\n  \
+             pgmesh matrix --full | grep ^missing",
+        )
+}
+
+fn watch() -> Command {
+    Command::new("watch")
+        .about("Show events as they happen")
+        .args(daemon_flags())
+        .arg(switch("json").help("Print JSON, one object on each line"))
+        .after_help(
+            "Ends with Ctrl-C (exit code 0), or with the daemon (exit code 1). Who reads too\n\
+             slowly is told how many events were missed.\n\n\
+             Examples:\n  \
+             pgmesh watch\n  \
+             pgmesh watch --json | jq 'select(.event == \"nodedown\")'",
+        )
+}
+
+fn wait() -> Command {
+    Command::new("wait")
+        .about("Wait until so many nodes are fully meshed, then run a command")
+        .args(daemon_flags())
+        .arg(
+            flag("size", "N")
+                .required(true)
+                .value_parser(clap::value_parser!(usize))
+                .help("How many visible nodes, at least, all linked to each other"),
+        )
+        .arg(
+            flag("timeout", "DURATION")
+                .default_value("60s")
+                .help("How long to wait, also for the daemon to start"),
+        )
+        .arg(
+            Arg::new("command")
+                .value_name("CMD")
+                .num_args(1..)
+                .last(true)
+                .value_parser(clap::value_parser!(OsString))
+                .help("What to run then, in the place of pgmesh"),
+        )
+        .after_help(
+            "Exit code 1 when the time is over, else that of CMD, or 0 without one.\n\n\
+             Examples:\n  \
+             pgmesh wait --size 3 && echo meshed\n  \
+             pgmesh wait --size 3 --timeout 2m -- bin/app eval 'App.migrate()'",
+        )
+}
+
+fn connect() -> Command {
+    Command::new("connect")
+        .about("Connect two nodes now, and end the holds on them")
+        .args(daemon_flags())
+        .arg(required("a", "A", "One node, alive@host"))
+        .arg(required("b", "B", "The other"))
+        .after_help(
+            "The daemon must be linked to both, or hold them. Waits up to five seconds until\n\
+             both say that they are connected; exit code 1 if they do not.\n\n\
+             Example:\n  \
+             pgmesh connect app@10.0.0.7 app@10.0.0.8",
+        )
+}
+
+fn disconnect() -> Command {
+    Command::new("disconnect")
+        .about("Disconnect a node from all others, and leave it alone")
+        .args(daemon_flags())
+        .arg(required("node", "NODE", "Name of the node, alive@host"))
+        .arg(flag("for", "DURATION").help(
+            "How long it is held; without this, until pgmesh connect names it or it is restarted",
+        ))
+        .after_help(
+            "Every node that the daemon is linked to is told to disconnect from it. Held means\n\
+             that nobody is told to connect to it again; what the nodes do by themselves is\n\
+             theirs to decide (a strategy of libcluster connects them again).\n\n\
+             Examples:\n  \
+             pgmesh disconnect app@10.0.0.7\n  \
+             pgmesh disconnect app@10.0.0.7 --for 10m",
+        )
+}
+
+fn forget() -> Command {
+    Command::new("forget")
+        .about("Forget a name that has no link, before its expiry")
+        .args(daemon_flags())
+        .arg(required("node", "NODE", "Name of the node, alive@host"))
+        .after_help(
+            "A hold on it ends. Who is heard again is known again.\n\n\
+             Example:\n  \
+             pgmesh forget old@10.0.0.3",
+        )
 }
 
 fn ping() -> Command {
@@ -87,7 +206,7 @@ fn rpc() -> Command {
         .after_help(
             "Examples:\n  \
              pgmesh rpc app@10.0.0.7 erlang nodes\n  \
-             pgmesh rpc app@10.0.0.7 lists reverse '[[1, 2, 3]]'\n\n\
+             pgmesh rpc app@10.0.0.7 lists reverse '[[1, 2, 3]]'\n  \
              pgmesh rpc app@10.0.0.7 Elixir.System version\n\n\
              ARGS are in Erlang's syntax, not Elixir's: #{a => 1}, ok, <<\"text\">>. A call \
              that crashes is shown on stderr, with exit code 1.",
@@ -126,14 +245,17 @@ fn setting(setting: &'static Setting) -> Arg {
 }
 
 /// How a command finds the daemon.
-fn daemon_flags() -> [Arg; 3] {
+fn daemon_flags() -> [Arg; 2] {
     [
         flag("name", "ALIVE@HOST")
             .help("Name of the daemon, if it was started with --name (or PGMESH_NAME)"),
         flag("socket", "PATH")
             .help("Control socket of the daemon, if started with --socket (or PGMESH_SOCKET)"),
-        switch("json").help("Print JSON"),
     ]
+}
+
+fn json() -> Arg {
+    switch("json").help("Print JSON")
 }
 
 /// How a command reaches a node by itself.
@@ -168,5 +290,16 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_fits_into_a_terminal() {
+        let mut whole = super::command();
+        whole.build();
+        for command in whole.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            let wide = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "{}", command.get_name());
+        }
     }
 }

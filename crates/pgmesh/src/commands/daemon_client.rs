@@ -3,19 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::ArgMatches;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::http::request;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use pgmesh_name::NodeName;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::UsageError;
+use crate::api::shapes::Failed;
 use crate::settings::{default_socket, short_host};
 
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long the daemon may take to answer.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
 /// What the daemon answered.
 pub(super) struct Answer {
@@ -27,26 +33,111 @@ impl Answer {
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).trim_end().to_owned()
     }
+
+    /// The same, unless the daemon could not answer.
+    pub(super) fn expect_ok(self) -> anyhow::Result<Self> {
+        match self.status {
+            StatusCode::OK => Ok(self),
+            _ => Err(self.refused()),
+        }
+    }
+
+    async fn read(response: Response<Incoming>) -> anyhow::Result<Self> {
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(Self { status, body })
+    }
+
+    fn refused(&self) -> anyhow::Error {
+        anyhow!("the daemon answers {}: {}", self.status, self.text())
+    }
 }
 
 /// Asks for a page, within five seconds.
 pub(super) fn get(flags: &ArgMatches, page: &str) -> anyhow::Result<Answer> {
-    let socket = socket(flags)?;
-    super::block_on(async {
-        match tokio::time::timeout(LIMIT, exchange(&socket, page)).await {
-            Ok(answer) => answer,
-            Err(_) => bail!("the daemon at {} does not answer", socket.display()),
-        }
-    })
+    let client = DaemonClient::new(flags)?;
+    super::block_on(client.within(LIMIT, client.get(page)))
 }
 
 /// Asks for a page that is JSON.
 pub(super) fn get_json(flags: &ArgMatches, page: &str) -> anyhow::Result<Answer> {
-    let answer = get(flags, page)?;
-    if answer.status != StatusCode::OK {
-        bail!("the daemon answers {}: {}", answer.status, answer.text());
+    get(flags, page)?.expect_ok()
+}
+
+/// Asks for a change, which may take this long, and reads the answer.
+pub(super) fn post<T: DeserializeOwned>(
+    flags: &ArgMatches,
+    page: &str,
+    wanted: &impl Serialize,
+    limit: Duration,
+) -> anyhow::Result<T> {
+    let client = DaemonClient::new(flags)?;
+    let body = Bytes::from(serde_json::to_vec(wanted)?);
+    let request = client.request(Request::post(page), body);
+    let answer = super::block_on(client.within(limit, request))?;
+    if let Ok(Failed { error }) = serde_json::from_slice(&answer.body) {
+        bail!("{}", error.message);
     }
-    Ok(answer)
+    Ok(serde_json::from_slice(&answer.expect_ok()?.body)?)
+}
+
+/// Where the daemon is to be asked.
+pub(super) struct DaemonClient {
+    socket: PathBuf,
+}
+
+impl DaemonClient {
+    /// # Errors
+    ///
+    /// When the flags name no node.
+    pub(super) fn new(flags: &ArgMatches) -> Result<Self, UsageError> {
+        socket(flags).map(|socket| Self { socket })
+    }
+
+    /// The page, however long it takes.
+    pub(super) async fn get(&self, page: &str) -> anyhow::Result<Answer> {
+        self.request(Request::get(page), Bytes::new()).await
+    }
+
+    /// The beginning of a page that may have no end.
+    pub(super) async fn open(&self, page: &str) -> anyhow::Result<Incoming> {
+        let response = self.exchange(Request::get(page), Bytes::new()).await?;
+        match response.status() {
+            StatusCode::OK => Ok(response.into_body()),
+            _ => Err(Answer::read(response).await?.refused()),
+        }
+    }
+
+    /// Waits for an answer, but not for ever.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        match timeout(limit, answer).await {
+            Ok(answer) => answer,
+            Err(_) => bail!("the daemon at {} does not answer", self.socket.display()),
+        }
+    }
+
+    async fn request(&self, request: request::Builder, body: Bytes) -> anyhow::Result<Answer> {
+        Answer::read(self.exchange(request, body).await?).await
+    }
+
+    async fn exchange(
+        &self,
+        request: request::Builder,
+        body: Bytes,
+    ) -> anyhow::Result<Response<Incoming>> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .with_context(|| no_daemon(&self.socket))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = request.header("host", "pgmesh").body(Full::new(body))?;
+        Ok(sender.send_request(request).await?)
+    }
 }
 
 fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
@@ -67,22 +158,6 @@ fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
             problem: error.to_string(),
         }),
     }
-}
-
-async fn exchange(socket: &Path, page: &str) -> anyhow::Result<Answer> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .with_context(|| no_daemon(socket))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request = Request::get(page)
-        .header("host", "pgmesh")
-        .body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    Ok(Answer { status, body })
 }
 
 /// What to say where no daemon answers; another name's socket is the usual cause.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use pgmesh_dist::{Node, NodeConfig};
-use pgmesh_name::{AllowList, NameError, NameForm, NodeName};
+use pgmesh_name::{AllowList, NameForm, NodeName};
 
-use super::UsageError;
-use crate::settings::{ConfigErrors, epmd_port, parse_duration, read_cookie, short_host};
+use super::{duration, node_name};
+use crate::settings::{ConfigErrors, epmd_port, read_cookie, short_host};
 
 /// What `ping` and `rpc` need.
 pub(super) struct Guest {
@@ -57,18 +57,8 @@ struct Settings {
 impl Settings {
     fn read(flags: &ArgMatches) -> anyhow::Result<Self> {
         let text = |flag: &str| flags.get_one::<String>(flag).map(String::as_str);
-        let node = text("node").unwrap_or_default();
-        let unusable = |argument, value: &str, problem| UsageError {
-            argument,
-            value: value.to_owned(),
-            problem,
-        };
-        let peer = node
-            .parse()
-            .map_err(|error: NameError| unusable("NODE", node, error.to_string()))?;
-        let timeout = text("timeout").unwrap_or_default();
-        let limit =
-            parse_duration(timeout).map_err(|problem| unusable("--timeout", timeout, problem))?;
+        let peer = node_name(flags, "node", "NODE")?;
+        let limit = duration(flags, "timeout", "--timeout")?.unwrap_or_default();
         let variable = std::env::var("PGMESH_COOKIE_FILE").ok();
         let file = text("cookie-file").or(variable.as_deref());
         let (cookie, _) = read_cookie(file).map_err(ConfigErrors::from)?;

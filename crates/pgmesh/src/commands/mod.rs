@@ -1,10 +1,16 @@
 //! The commands that end: they ask the daemon, or a node, or EPMD.
 
+pub(crate) mod connect;
+pub(crate) mod disconnect;
+pub(crate) mod forget;
+pub(crate) mod matrix;
 pub(crate) mod members;
 pub(crate) mod names;
 pub(crate) mod ping;
 pub(crate) mod rpc;
 pub(crate) mod status;
+pub(crate) mod wait;
+pub(crate) mod watch;
 
 mod daemon_client;
 mod guest;
@@ -12,8 +18,12 @@ mod table;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::settings::ConfigErrors;
+use clap::ArgMatches;
+use pgmesh_name::NodeName;
+
+use crate::settings::{ConfigErrors, parse_duration};
 
 /// The command line is wrong.
 const EXIT_USAGE: u8 = 2;
@@ -40,6 +50,39 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// A node name that the command line must have; `shown` is how the help calls it.
+fn node_name(
+    flags: &ArgMatches,
+    argument: &str,
+    shown: &'static str,
+) -> Result<NodeName, UsageError> {
+    let text = flags.get_one::<String>(argument);
+    let text = text.map(String::as_str).unwrap_or_default();
+    text.parse()
+        .map_err(|error: pgmesh_name::NameError| UsageError {
+            argument: shown,
+            value: text.to_owned(),
+            problem: error.to_string(),
+        })
+}
+
+/// A duration, if it was given.
+fn duration(
+    flags: &ArgMatches,
+    flag: &str,
+    shown: &'static str,
+) -> Result<Option<Duration>, UsageError> {
+    let Some(text) = flags.get_one::<String>(flag) else {
+        return Ok(None);
+    };
+    let unusable = |problem| UsageError {
+        argument: shown,
+        value: text.clone(),
+        problem,
+    };
+    parse_duration(text).map(Some).map_err(unusable)
 }
 
 /// Writes a result to stdout.
