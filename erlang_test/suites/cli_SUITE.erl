@@ -7,6 +7,7 @@
 
 -define(BOUND_MS, 10000).
 -define(FAILED, 1).
+-define(USAGE, 2).
 -define(BAD_CONFIGURATION, 78).
 
 %% ct.
@@ -18,7 +19,13 @@ all() ->
 	[ping_living_node, ping_unknown_node, rpc_without_arguments, rpc_round_trip,
 		names_lists_registered_names, configuration_errors_all_at_once, missing_cookie_file,
 		world_readable_cookie_file_warns, second_daemon_of_the_same_name, http_port_taken,
-		sigterm_ends_politely].
+		sigterm_ends_politely,
+		matrix_shows_a_full_mesh, matrix_shows_a_gap_that_connect_closes,
+		wait_returns_when_the_mesh_is_full, wait_becomes_the_command, wait_gives_up,
+		wait_also_waits_for_the_daemon,
+		watch_sees_a_node_come_and_go, watch_ends_with_the_daemon,
+		disconnected_node_is_left_alone_until_connect, hold_ends_by_itself, linked_name_is_not_forgotten,
+		requests_that_make_no_sense, changes_are_refused_over_tcp].
 
 init_per_testcase(_, Config) ->
 	lab:open(Config).
@@ -143,7 +150,306 @@ sigterm_ends_politely(Config) ->
 	_ = eventually(fun() -> links:has_no_hidden(Beam, Daemon) end, ?BOUND_MS),
 	ok.
 
+matrix_shows_a_full_mesh(Config) ->
+	ct:comment("matrix shows three nodes and their three edges, as a grid and as JSON."),
+	Lab = lab:from(Config),
+	{Daemon, _} = meshed(Lab, ['a@127.0.0.1', 'b@127.0.0.1', 'c@127.0.0.1']),
+	#{exit := 0, stdout := Text} = ask(Lab, Daemon, ["matrix"]),
+	true = says(<<"  1  - . .   a@127.0.0.1\n">>, Text),
+	true = says(<<"3 nodes, 3 of 3 pairs linked">>, last_line(Text)),
+	Short = json(Lab, Daemon, ["matrix", "--json"]),
+	#{<<"nodes">> := [<<"a@127.0.0.1">>, <<"b@127.0.0.1">>, <<"c@127.0.0.1">>], <<"linked">> := 3,
+		<<"missing">> := [], <<"one_way">> := [], <<"unknown">> := [], <<"excluded">> := []} = Short,
+	false = is_map_key(<<"links">>, Short),
+	#{<<"links">> := [[0, 1], [0, 2], [1, 2]]} = json(Lab, Daemon, ["matrix", "--json", "--full"]),
+	ok.
+
+matrix_shows_a_gap_that_connect_closes(Config) ->
+	ct:comment("Where nothing is healed, matrix names the gap, and connect closes it."),
+	Lab = lab:from(Config),
+	Beams = beam_node:start_all(Lab, [#{name => 'a@127.0.0.1'}, #{name => 'b@127.0.0.1'}]),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--introduce" => "none"}}),
+	Gap = <<"2 nodes, 0 of 1 pairs linked, 1 missing: a@127.0.0.1 – b@127.0.0.1"/utf8>>,
+	_ = eventually(fun() -> shows(Gap, Lab, Daemon) end, ?BOUND_MS),
+	#{exit := ?FAILED, stderr := Stderr} = ask(Lab, Daemon, ["wait", "--size", "2", "--timeout", "300ms"]),
+	true = says(<<"1 pairs missing">>, Stderr),
+	#{exit := 0, stdout := <<"a@127.0.0.1 and b@127.0.0.1 are connected\n">>} =
+		ask(Lab, Daemon, ["connect", "a@127.0.0.1", "b@127.0.0.1"]),
+	true = links:meshed(Beams),
+	true = shows(<<"2 nodes, 1 of 1 pairs linked">>, Lab, Daemon),
+	#{exit := 0} = ask(Lab, Daemon, ["connect", "b@127.0.0.1", "a@127.0.0.1"]),
+	ok.
+
+wait_returns_when_the_mesh_is_full(Config) ->
+	ct:comment("wait goes on until the last node is there and linked to the others."),
+	Lab = lab:from(Config),
+	First = beam_node:start_all(Lab, [#{name => 'a@127.0.0.1'}, #{name => 'b@127.0.0.1'}]),
+	Daemon = pgmesh:start(Lab),
+	#{exit := 0} = ask(Lab, Daemon, ["wait", "--size", "2"]),
+	true = links:meshed(First),
+	Waiting = launch(Lab, Daemon, ["wait", "--size", "3"]),
+	Last = beam_node:start(Lab, #{name => 'c@127.0.0.1'}),
+	#{exit := 0, stdout := <<"3 nodes, 3 of 3 pairs linked", _/binary>>} =
+		pgmesh:await_outcome(Waiting, ?BOUND_MS),
+	true = links:meshed([Last | First]),
+	ok.
+
+wait_becomes_the_command(Config) ->
+	ct:comment("After the wait the command runs, with its arguments, output and exit code."),
+	Lab = lab:from(Config),
+	_ = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
+	Daemon = pgmesh:start(Lab),
+	#{exit := 7, stdout := <<"--size\n">>, stderr := <<>>} = ask(Lab, Daemon,
+		["wait", "--size", "1", "--", "sh", "-c", "echo $1; exit 7", "sh", "--size"]),
+	#{exit := ?FAILED, stderr := Stderr} = ask(Lab, Daemon, ["wait", "--size", "1", "--", "no-such-program"]),
+	true = says(<<"no-such-program">>, Stderr),
+	ok.
+
+wait_gives_up(Config) ->
+	ct:comment("When the time is over wait says how it stands, and runs nothing."),
+	Lab = lab:from(Config),
+	Daemon = pgmesh:start(Lab),
+	#{exit := ?FAILED, stdout := <<>>, stderr := Stderr} = ask(Lab, Daemon,
+		["wait", "--size", "2", "--timeout", "300ms", "--", "echo", "meshed"]),
+	true = says(<<"2 nodes are not meshed after 300ms: 0 nodes are linked">>, Stderr),
+	#{exit := ?USAGE} = ask(Lab, Daemon, ["wait", "--size", "two"]),
+	#{exit := ?USAGE} = ask(Lab, Daemon, ["wait", "--size", "2", "--timeout", "2"]),
+	ok.
+
+wait_also_waits_for_the_daemon(Config) ->
+	ct:comment("wait may be started before the daemon is."),
+	#{directory := Directory} = Lab = lab:from(Config),
+	Socket = filename:join(Directory, "pgmesh@127.0.0.1.sock"),
+	#{exit := ?FAILED, stderr := Stderr} = pgmesh:command(Lab,
+		["wait", "--size", "1", "--timeout", "300ms", "--socket", Socket]),
+	true = says(<<"no daemon answers">>, Stderr),
+	Waiting = pgmesh:launch_command(Lab, ["wait", "--size", "1", "--socket", Socket]),
+	_ = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
+	#{socket := Socket} = pgmesh:start(Lab),
+	#{exit := 0} = pgmesh:await_outcome(Waiting, ?BOUND_MS),
+	ok.
+
+watch_sees_a_node_come_and_go(Config) ->
+	ct:comment("watch --json tells of a node's way in and out, one object on each line."),
+	Lab = lab:from(Config),
+	Daemon = pgmesh:start(Lab),
+	Watch = watch(Lab, Daemon, ["--json"]),
+	Plain = watch(Lab, Daemon, []),
+	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1', beacon => true}),
+	_ = eventually(fun() -> has_seen(<<"nodeup">>, <<"a@127.0.0.1">>, Watch) end, ?BOUND_MS),
+	ok = beam_node:kill(Beam),
+	_ = eventually(fun() -> has_seen(<<"nodedown">>, <<"a@127.0.0.1">>, Watch) end, ?BOUND_MS),
+	#{exit := 0} = ask(Lab, Daemon, ["forget", "a@127.0.0.1"]),
+	_ = eventually(fun() -> has_seen(<<"forgotten">>, <<"a@127.0.0.1">>, Watch) end, ?BOUND_MS),
+	[<<"heard">>, <<"nodeup">>, <<"nodedown">>, <<"forgotten">> | _] =
+		told([<<"heard">>, <<"nodeup">>, <<"nodedown">>, <<"forgotten">>], <<"a@127.0.0.1">>, Watch),
+	[{match, _} = re:run(At, "^[0-9-]{10}T[0-9:]{8}[.][0-9]{3}Z$") || #{<<"at">> := At} <- events(Watch)],
+	_ = eventually(fun() -> length(pgmesh:stdout_lines(Plain)) =:= length(events(Watch)) end, ?BOUND_MS),
+	[true = says(Word, iolist_to_binary(pgmesh:stdout_lines(Plain)))
+		|| Word <- [<<"nodeup      linked to a@127.0.0.1">>, <<"forgotten   forgot a@127.0.0.1">>]],
+	[ok = pgmesh:interrupt(Running) || Running <- [Watch, Plain]],
+	[#{exit := 0} = pgmesh:await_outcome(Running, ?BOUND_MS) || Running <- [Watch, Plain]],
+	ok.
+
+watch_ends_with_the_daemon(Config) ->
+	ct:comment("watch does not outlive the daemon, and says why it ends."),
+	Lab = lab:from(Config),
+	Daemon = pgmesh:start(Lab),
+	Watch = watch(Lab, Daemon, []),
+	ok = pgmesh:signal(Daemon, 'TERM'),
+	0 = pgmesh:await_exit(Daemon, ?BOUND_MS),
+	#{exit := ?FAILED, stderr := Stderr} = pgmesh:await_outcome(Watch, ?BOUND_MS),
+	true = says(<<"the daemon has ended">>, Stderr),
+	#{exit := ?FAILED, stderr := Refused} = ask(Lab, Daemon, ["watch"]),
+	true = says(<<"no daemon answers">>, Refused),
+	ok.
+
+disconnected_node_is_left_alone_until_connect(Config) ->
+	ct:comment("disconnect parts a node from all others, and nobody brings it back before connect."),
+	Lab = lab:from(Config),
+	{Daemon, [A, B, C]} = meshed(Lab, ['a@127.0.0.1', 'b@127.0.0.1', 'c@127.0.0.1']),
+	#{exit := 0, stdout := Stdout} = ask(Lab, Daemon, ["disconnect", "c@127.0.0.1"]),
+	true = says(<<"c@127.0.0.1 is disconnected and held until it is connected">>, Stdout),
+	_ = eventually(fun() -> parted(Lab, Daemon, [A, B], C) end, ?BOUND_MS),
+	%% EPMD is asked who is there several times in this while.
+	ok = eventually:holds(fun() -> parted(Lab, Daemon, [A, B], C) end, 1500),
+	#{exit := 0} = ask(Lab, Daemon, ["connect", "a@127.0.0.1", "c@127.0.0.1"]),
+	_ = eventually(fun() -> links:meshed([A, B, C]) end, ?BOUND_MS),
+	#{exit := 0} = ask(Lab, Daemon, ["wait", "--size", "3"]),
+	ok.
+
+hold_ends_by_itself(Config) ->
+	ct:comment("disconnect --for says until when it holds, and the node comes back then."),
+	Lab = lab:from(Config),
+	{Daemon, [A, B]} = meshed(Lab, ['a@127.0.0.1', 'b@127.0.0.1']),
+	Watch = watch(Lab, Daemon, ["--json"]),
+	#{exit := 0, stdout := Stdout} = ask(Lab, Daemon, ["disconnect", "b@127.0.0.1", "--for", "1s"]),
+	{match, _} = re:run(Stdout, "held until [0-9-]{10}T[0-9:]{8}[.][0-9]{3}Z"),
+	_ = eventually(fun() -> has_seen(<<"released">>, <<"b@127.0.0.1">>, Watch) end, ?BOUND_MS),
+	#{exit := 0} = ask(Lab, Daemon, ["wait", "--size", "2"]),
+	true = links:meshed([A, B]),
+	[<<"held">>, <<"nodedown">>, <<"released">>, <<"nodeup">>] =
+		told([<<"held">>, <<"nodedown">>, <<"released">>, <<"nodeup">>], <<"b@127.0.0.1">>, Watch),
+	ok.
+
+linked_name_is_not_forgotten(Config) ->
+	ct:comment("forget refuses a name that is linked, and takes one that is not."),
+	Lab = lab:from(Config),
+	{Daemon, [_, B]} = meshed(Lab, ['a@127.0.0.1', 'b@127.0.0.1']),
+	#{exit := ?FAILED, stderr := Stderr} = ask(Lab, Daemon, ["forget", "b@127.0.0.1"]),
+	true = says(<<"b@127.0.0.1 is linked (disconnect it first)">>, Stderr),
+	ok = beam_node:kill(B),
+	_ = eventually(fun() -> pgmesh:member_state(Lab, Daemon, 'b@127.0.0.1') =/= <<"up">> end, ?BOUND_MS),
+	#{exit := 0} = ask(Lab, Daemon, ["forget", "b@127.0.0.1"]),
+	unknown = pgmesh:member(Lab, Daemon, 'b@127.0.0.1'),
+	ok.
+
+requests_that_make_no_sense(Config) ->
+	ct:comment("Each request that cannot be met is refused with its kind, and a plain word."),
+	Lab = lab:from(Config),
+	_ = beam_node:start_all(Lab, [#{name => 'a@127.0.0.1'}, #{name => 'b@127.0.0.1'}]),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--allow" => "a@*,gone@*,pgmesh@*,hidden@*,127.0.0.0/8"}}),
+	_ = pgmesh:start(Lab, #{name => 'hidden@127.0.0.1', log => "hidden"}),
+	_ = lab:notify(Lab, "gone@127.0.0.1"),
+	[_ = eventually(fun() -> is_known(Name, Lab, Daemon) end, ?BOUND_MS)
+		|| Name <- ['b@127.0.0.1', 'gone@127.0.0.1', 'hidden@127.0.0.1']],
+	_ = eventually(fun() -> pgmesh:all_up(Lab, Daemon, ['a@127.0.0.1']) end, ?BOUND_MS),
+	_ = eventually(fun() -> is_hidden('hidden@127.0.0.1', Lab, Daemon) end, ?BOUND_MS),
+	A = <<"a@127.0.0.1">>,
+	[{Status, Kind, Path, Body} = refused(Daemon, Path, Body) || {Status, Kind, Path, Body} <- [
+		{404, <<"unknown_node">>, "connect", #{a => A, b => <<"x@127.0.0.1">>}},
+		{404, <<"unknown_node">>, "disconnect", #{node => <<"x@127.0.0.1">>}},
+		{404, <<"unknown_node">>, "forget", #{node => <<"x@127.0.0.1">>}},
+		{409, <<"not_linked">>, "connect", #{a => <<"gone@127.0.0.1">>, b => A}},
+		{409, <<"not_linked">>, "disconnect", #{node => <<"gone@127.0.0.1">>}},
+		{409, <<"still_linked">>, "forget", #{node => A}},
+		{422, <<"not_allowed">>, "connect", #{a => A, b => <<"b@127.0.0.1">>}},
+		{422, <<"hidden_node">>, "connect", #{a => A, b => <<"hidden@127.0.0.1">>}},
+		{422, <<"hidden_node">>, "disconnect", #{node => <<"hidden@127.0.0.1">>}},
+		{422, <<"same_node">>, "connect", #{a => A, b => A}},
+		{422, <<"own_node">>, "disconnect", #{node => <<"pgmesh@127.0.0.1">>}},
+		{422, <<"bad_request">>, "disconnect", #{node => A, for_s => -1}},
+		{422, <<"bad_request">>, "disconnect", #{node => <<"no name">>}},
+		{422, <<"bad_request">>, "forget", #{name => A}}]],
+	#{exit := ?FAILED, stderr := Stderr} = ask(Lab, Daemon, ["connect", "a@127.0.0.1", "b@127.0.0.1"]),
+	true = says(<<"b@127.0.0.1 is not allowed here (see --allow)">>, Stderr),
+	#{exit := ?USAGE} = ask(Lab, Daemon, ["disconnect", "no-name"]),
+	true = pgmesh:all_up(Lab, Daemon, ['a@127.0.0.1']),
+	ok.
+
+changes_are_refused_over_tcp(Config) ->
+	ct:comment("--http only reads: what changes the mesh is not there, and nothing takes a POST."),
+	Lab = lab:from(Config),
+	Port = free_port:pick(),
+	Address = "127.0.0.1:" ++ integer_to_list(Port),
+	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--http" => Address}}),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
+	A = <<"a@127.0.0.1">>,
+	Tcp = {{127, 0, 0, 1}, Port},
+	[{404, _} = request(Tcp, "POST", "/api/v1/" ++ Path, Body) || {Path, Body} <- [
+		{"disconnect", #{node => A}}, {"forget", #{node => A}}, {"connect", #{a => A, b => A}}]],
+	[{405, _} = request(Tcp, "POST", Path, #{})
+		|| Path <- ["/api/v1/status", "/api/v1/matrix", "/api/v1/events"]],
+	{200, _} = request(Tcp, "GET", "/api/v1/matrix", #{}),
+	true = links:complete(Lab, Daemon, [Beam]),
+	{200, #{<<"node">> := A, <<"held_until">> := null}} = post(Daemon, "disconnect", #{node => A}),
+	ok.
+
 %% Helpers.
+
+%% Nodes that say nothing on the channel: what links them is pgmesh alone.
+meshed(Lab, Names) ->
+	Beams = beam_node:start_all(Lab, [#{name => Name} || Name <- Names]),
+	Daemon = pgmesh:start(Lab),
+	#{exit := 0} = ask(Lab, Daemon, ["wait", "--size", integer_to_list(length(Names)), "--timeout", "20s"]),
+	true = links:meshed(Beams),
+	{Daemon, Beams}.
+
+ask(Lab, Daemon, Args) ->
+	pgmesh:await_outcome(launch(Lab, Daemon, Args), 3 * ?BOUND_MS).
+
+%% The flag comes before a `--`.
+launch(Lab, #{socket := Socket}, [Command | Args]) ->
+	pgmesh:launch_command(Lab, [Command, "--socket", Socket | Args]).
+
+json(Lab, Daemon, Args) ->
+	#{exit := 0, stdout := Json} = ask(Lab, Daemon, Args),
+	json_text:decode(Json).
+
+%% Returns when it listens.
+watch(Lab, Daemon, Args) ->
+	Watch = launch(Lab, Daemon, ["watch" | Args]),
+	_ = eventually(fun() -> says(<<"watching">>, pgmesh:stderr(Watch)) end, ?BOUND_MS),
+	Watch.
+
+events(Watch) ->
+	[json_text:decode(Line) || Line <- pgmesh:stdout_lines(Watch)].
+
+%% Which of these were told of this node, in the order of the telling.
+told(Whats, Node, Watch) ->
+	[What || #{<<"event">> := What, <<"node">> := N} <- events(Watch), N =:= Node, lists:member(What, Whats)].
+
+has_seen(What, Node, Watch) ->
+	Events = events(Watch),
+	[] =/= [seen || #{<<"event">> := W, <<"node">> := N} <- Events, W =:= What, N =:= Node] orelse Events.
+
+shows(Line, Lab, Daemon) ->
+	#{exit := 0, stdout := Text} = ask(Lab, Daemon, ["matrix"]),
+	says(Line, last_line(Text)) orelse Text.
+
+%% The others see each other and not this one, which is held and sees nobody.
+parted(Lab, Daemon, Others, #{name := Name} = Apart) ->
+	case {links:meshed(Others), links:meshed([Apart]), pgmesh:member_state(Lab, Daemon, Name)} of
+		{true, true, <<"held">>} -> true;
+		Other -> Other
+	end.
+
+is_known(Name, Lab, Daemon) ->
+	pgmesh:member(Lab, Daemon, Name) =/= unknown.
+
+is_hidden(Name, Lab, Daemon) ->
+	case pgmesh:member(Lab, Daemon, Name) of
+		#{<<"hidden">> := IsHidden} -> IsHidden;
+		Other -> Other
+	end.
+
+refused(Daemon, Path, Body) ->
+	{Status, #{<<"error">> := #{<<"kind">> := Kind, <<"message">> := <<_, _/binary>>}}} = post(Daemon, Path, Body),
+	{Status, Kind, Path, Body}.
+
+post(#{socket := Socket}, Path, Body) ->
+	request({{local, Socket}, 0}, "POST", "/api/v1/" ++ Path, Body).
+
+%% The status, and the body: decoded if it is JSON.
+request({Address, Port}, Method, Path, Body) ->
+	{ok, Socket} = gen_tcp:connect(Address, Port, [binary, {active, false}], ?BOUND_MS),
+	Json = encode(Body),
+	ok = gen_tcp:send(Socket, [Method, " ", Path, " HTTP/1.1\r\nHost: pgmesh\r\nConnection: close\r\n",
+		"Content-Length: ", integer_to_list(iolist_size(Json)), "\r\n\r\n", Json]),
+	<<"HTTP/1.1 ", Status:3/binary, Answer/binary>> = receive_all(Socket, <<>>),
+	[_, Content] = binary:split(Answer, <<"\r\n\r\n">>),
+	{binary_to_integer(Status), decode(Content)}.
+
+receive_all(Socket, Received) ->
+	case gen_tcp:recv(Socket, 0, ?BOUND_MS) of
+		{ok, Data} -> receive_all(Socket, <<Received/binary, Data/binary>>);
+		{error, closed} -> Received
+	end.
+
+%% An object of texts and numbers, which need no escapes here.
+encode(Object) ->
+	Fields = [["\"", atom_to_list(Key), "\":", value(Value)] || {Key, Value} <- maps:to_list(Object)],
+	["{", lists:join($,, Fields), "}"].
+
+value(Text) when is_binary(Text) -> ["\"", Text, "\""];
+value(Number) -> integer_to_list(Number).
+
+decode(<<"{", _/binary>> = Json) -> json_text:decode(Json);
+decode(Text) -> Text.
+
+last_line(Text) ->
+	lists:last(binary:split(string:trim(Text), <<"\n">>, [global])).
 
 call(#{cookie_file := CookieFile} = Lab, Args) ->
 	pgmesh:command(Lab, Args ++ ["--cookie-file", CookieFile]).

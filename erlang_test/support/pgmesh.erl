@@ -9,13 +9,15 @@
 -export([signal/2, await_exit/2, kill/1]).
 -export([status/2, postgres_state/2, members/2, member/3, member_state/3, all_up/3]).
 -export([command/2, command/3]).
+-export([launch_command/2, interrupt/1, await_outcome/2, stdout_lines/1, stderr/1]).
 
--export_type([daemon/0, options/0, outcome/0]).
+-export_type([daemon/0, options/0, outcome/0, running/0]).
 
 %% Flags replace the defaults below, or are added to them; false leaves one out.
 -type options() :: #{name => node(), flags => #{string() => string() | false}, log => string()}.
 -type daemon() :: #{name := node(), process := pid(), socket := string(), log := string(),
 	options := options()}.
+-type running() :: #{process := pid(), stdout := string(), stderr := string()}.
 -type outcome() :: #{exit := running | non_neg_integer(), stdout := binary(), stderr := binary()}.
 
 -define(NAME, 'pgmesh@127.0.0.1').
@@ -166,15 +168,41 @@ command(Lab, Args) ->
 
 %% If it does not end in time it is killed, and its exit is `running`.
 -spec command(lab:lab(), [string()], timeout()) -> outcome().
-command(#{directory := Directory} = Lab, Args, TimeoutMs) ->
+command(Lab, Args, TimeoutMs) ->
+	await_outcome(launch_command(Lab, Args), TimeoutMs).
+
+%% Returns at once; for commands that go on for a while.
+-spec launch_command(lab:lab(), [string()]) -> running().
+launch_command(#{directory := Directory} = Lab, Args) ->
 	Base = filename:join(Directory, "command-" ++ integer_to_list(erlang:unique_integer([positive]))),
 	Stdout = Base ++ ".out",
 	Stderr = Base ++ ".err",
 	Process = lab:start(Lab, {os_process, start_link, [#{program => binary(), args => Args,
 		directory => Directory, stdout => Stdout, stderr => Stderr, env => lab:environment(Lab)}]}),
+	#{process => Process, stdout => Stdout, stderr => Stderr}.
+
+%% As Ctrl-C.
+-spec interrupt(running()) -> ok.
+interrupt(#{process := Process}) ->
+	os_process:signal(Process, 'INT').
+
+%% Its end, or, when the time is over, as far as it came before it is killed.
+-spec await_outcome(running(), timeout()) -> outcome().
+await_outcome(#{process := Process, stdout := Stdout, stderr := Stderr}, TimeoutMs) ->
 	Exit = os_process:await_exit(Process, TimeoutMs),
 	ok = os_process:stop(Process),
 	#{exit => Exit, stdout => take_file(Stdout), stderr => take_file(Stderr)}.
+
+%% The whole lines that it has written up to now.
+-spec stdout_lines(running()) -> [binary()].
+stdout_lines(#{stdout := File}) ->
+	{ok, Content} = file:read_file(File),
+	lists:droplast(binary:split(Content, <<"\n">>, [global])).
+
+-spec stderr(running()) -> binary().
+stderr(#{stderr := File}) ->
+	{ok, Content} = file:read_file(File),
+	Content.
 
 take_file(File) ->
 	{ok, Content} = file:read_file(File),
