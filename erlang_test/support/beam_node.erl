@@ -6,7 +6,7 @@
 -module(beam_node).
 -behaviour(gen_server).
 
--export([start/2, start_all/2, revive/2]).
+-export([start/2, start_all/2, start_each/1, revive/2]).
 -export([call/4, call/5]).
 -export([kill/1, freeze/1, thaw/1]).
 -export([events/1, clear_events/1]).
@@ -35,7 +35,12 @@ start(Lab, Options) ->
 %% Starts several at the same time.
 -spec start_all(lab:lab(), [options()]) -> [beam()].
 start_all(Lab, Several) ->
-	Beams = [launch(Lab, Options) || Options <- Several],
+	start_each([{Lab, Options} || Options <- Several]).
+
+%% The same on several hosts, each with a lab of its own.
+-spec start_each([{lab:lab(), options()}]) -> [beam()].
+start_each(Several) ->
+	Beams = [launch(Lab, Options) || {Lab, Options} <- Several],
 	[ok = gen_server:call(Server, await_up, ?UP_MS) || #{server := Server} <- Beams],
 	Beams.
 
@@ -105,29 +110,33 @@ environment(#{channel := Channel} = Lab, Options) ->
 		{"PGDATABASE", Database}, {"BEACON_CHANNEL", Channel},
 		{"BEACON_INTERVAL_MS", integer_to_list(Interval)} | lab:environment(Lab)].
 
-command(#{cookie := Cookie}, #{name := Name} = Options) ->
+command(Lab, Options) ->
 	case maps:get(kind, Options, erl) of
-		erl -> {os:getenv("NODE_ERL", "erl"), erl_args(Name, Cookie, Options)};
-		elixir -> {"elixir", elixir_args(Name, Cookie, Options)}
+		erl -> {os:getenv("NODE_ERL", "erl"), erl_args(Lab, Options)};
+		elixir -> {"elixir", elixir_args(Lab, Options)}
 	end.
 
-erl_args(Name, Cookie, Options) ->
+erl_args(#{cookie := Cookie} = Lab, #{name := Name} = Options) ->
 	Starts = [["-s", Module, "start_from_env"] || Module <- start_modules(Options)],
 	["-noshell", "-name", atom_to_list(Name), "-setcookie", Cookie, "-pa", code_directory()]
-		++ emulator_flags(Options) ++ lists:append(Starts).
+		++ emulator_flags(Lab, Options) ++ lists:append(Starts).
 
-elixir_args(Name, Cookie, Options) ->
+elixir_args(#{cookie := Cookie} = Lab, #{name := Name} = Options) ->
 	Starts = [[":", Module, ".start_from_env();"] || Module <- start_modules(Options)],
 	["--name", atom_to_list(Name), "--cookie", Cookie, "-pa", code_directory(),
-		"--erl", lists:flatten(lists:join(" ", emulator_flags(Options))),
+		"--erl", lists:flatten(lists:join(" ", emulator_flags(Lab, Options))),
 		"--no-halt", "-e", lists:flatten(Starts)].
 
 %% No EPMD is started by nodes (it would be a daemon), and no scheduler spins
 %% while it waits: many nodes share few cores here.
-emulator_flags(Options) ->
+emulator_flags(Lab, Options) ->
 	["-start_epmd", "false", "-kernel", "inet_dist_use_interface", host_address(Options),
 		"+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
-		++ maps:get(flags, Options, []).
+		++ epmd_flags(Lab) ++ maps:get(flags, Options, []).
+
+%% What `elixir -pa` adds comes too late for a module that the kernel starts with.
+epmd_flags(#{epmd_address := _}) -> ["-pa", code_directory(), "-epmd_module", "own_epmd"];
+epmd_flags(_) -> [].
 
 %% A node is reachable under the address in its name only.
 host_address(#{name := Name}) ->

@@ -16,6 +16,7 @@
 
 -type lab() :: #{supervisor := pid(), directory := string(), logs := string(),
 	epmd := scratch_epmd:epmd(), epmd_port := inet:port_number(), postgres := scratch_postgres:postgres(),
+	epmd_address => string(),       %% of a host of its own: see loopback_host
 	channel := string(), cookie := string(), cookie_file := string()}.
 
 -define(CHANNEL, "cluster").
@@ -69,8 +70,9 @@ log_file(#{logs := Logs}, Name) ->
 %% What every program of this lab gets: the lab's EPMD instead of the
 %% machine's, and nothing from the home directory of whoever runs the tests.
 -spec environment(lab()) -> [{string(), string()}].
-environment(#{directory := Directory, epmd_port := EpmdPort}) ->
-	[{"ERL_EPMD_PORT", integer_to_list(EpmdPort)}, {"HOME", Directory}].
+environment(#{directory := Directory, epmd_port := EpmdPort} = Lab) ->
+	[{"ERL_EPMD_PORT", integer_to_list(EpmdPort)}, {"HOME", Directory}
+		| [{"ERL_EPMD_ADDRESS", Address} || #{epmd_address := Address} <- [Lab]]].
 
 %% Where Postgres is, as pg_session wants it.
 -spec postgres(lab()) -> pg_session:options().
