@@ -4,9 +4,9 @@
 %% eventually:eventually/2 and eventually:holds/2.
 -module(links).
 
--export([meshed/1, complete/3, has_hidden/2, has_no_hidden/2]).
+-export([meshed/1, complete/3, has_hidden/2, has_no_hidden/2, none_lost/1]).
 -export([lost/1, lost/2, visible_events/1]).
--export([join_times_ms/2, nodeup_after/3]).
+-export([join_times_ms/2, nodeup_after/3, meshed_after_ms/2]).
 -export([median/1]).
 
 -import(beam_node, [call/4, events/1]).
@@ -36,6 +36,11 @@ has_hidden(Beam, Daemon) ->
 has_no_hidden(Beam, Daemon) ->
 	Hidden = call(Beam, erlang, nodes, [hidden]),
 	not lists:member(pgmesh:node_name(Daemon), Hidden) orelse {hidden, Hidden}.
+
+%% Has no nodedown been seen since the nodes' events were cleared?
+-spec none_lost([beam_node:beam()]) -> true | [link_recorder:event()].
+none_lost(Beams) ->
+	none([Event || Beam <- Beams, Event <- lost(Beam)]).
 
 %% Every nodedown on this node since it started or its events were cleared.
 -spec lost(beam_node:beam()) -> [link_recorder:event()].
@@ -68,6 +73,15 @@ nodeup_after(SinceUs, Beam, Node) ->
 		[First | _] -> First;
 		[] -> none
 	end.
+
+%% From a moment in system time, in microseconds, to the last nodeup among nodes
+%% that are meshed now.
+-spec meshed_after_ms(integer(), [beam_node:beam()]) -> float().
+meshed_after_ms(SinceUs, Beams) ->
+	Names = names(Beams),
+	Last = lists:max([Us || Beam <- Beams,
+		#{what := nodeup, about := About, system_us := Us} <- events(Beam), lists:member(About, Names)]),
+	(Last - SinceUs) / 1000.
 
 -spec median([number()]) -> number().
 median(Numbers) ->

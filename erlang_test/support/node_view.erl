@@ -5,6 +5,7 @@
 -module(node_view).
 
 -export([snapshot/0, join_group/2, register_globally/1, give_back/3]).
+-export([interpreters/0]).
 
 -export_type([view/0]).
 
@@ -39,7 +40,18 @@ register_globally(Name) ->
 give_back(First, Second, Third) ->
 	{First, Second, Third}.
 
+%% How many processes run code that no module holds: a watcher is one.
+-spec interpreters() -> non_neg_integer().
+interpreters() ->
+	length([Pid || Pid <- processes(), is_interpreter(Pid)]).
+
 %% Helpers.
+
+is_interpreter(Pid) ->
+	case process_info(Pid, [initial_call, current_function]) of
+		undefined -> false;
+		Functions -> [erl_eval || {_, {erl_eval, _, _}} <- Functions] =/= []
+	end.
 
 start_scope() ->
 	case whereis(?SCOPE) of

@@ -8,6 +8,7 @@
 -export([node_name/1, log/1, memory/1]).
 -export([signal/2, await_exit/2, kill/1]).
 -export([status/2, postgres_state/2, members/2, member/3, member_state/3, all_up/3]).
+-export([sees_mesh/2]).
 -export([command/2, command/3]).
 -export([launch_command/2, interrupt/1, await_outcome/2, stdout_lines/1, stderr/1]).
 
@@ -136,6 +137,17 @@ all_up(Lab, Daemon, Nodes) ->
 	case [{Node, State} || Node <- Nodes, State <- [state_of(Node, Members)], State =/= <<"up">>] of
 		[] -> true;
 		NotUp -> NotUp
+	end.
+
+%% True if its matrix is that of a full mesh of exactly these nodes; for eventually/2.
+-spec sees_mesh(daemon(), [node()]) -> true | json_text:json() | term().
+sees_mesh(Daemon, Nodes) ->
+	Expected = lists:sort([atom_to_binary(Node) || Node <- Nodes]),
+	Edges = length(Nodes) * (length(Nodes) - 1) div 2,
+	case control_socket:get(Daemon, "/api/v1/matrix") of
+		#{<<"nodes">> := Expected, <<"linked">> := Edges, <<"missing">> := [], <<"one_way">> := [],
+			<<"unknown">> := []} -> true;
+		Other -> Other
 	end.
 
 state_of(Node, Members) ->
