@@ -4,7 +4,7 @@
 %% eventually:eventually/2 and eventually:holds/2.
 -module(links).
 
--export([meshed/1, complete/3, has_hidden/2, has_no_hidden/2, none_lost/1]).
+-export([meshed/1, complete/3, has_hidden/2, has_no_hidden/2, none_lost/1, none_visible_lost/1]).
 -export([lost/1, lost/2, visible_events/1]).
 -export([join_times_ms/2, nodeup_after/3, meshed_after_ms/2]).
 -export([median/1]).
@@ -41,6 +41,11 @@ has_no_hidden(Beam, Daemon) ->
 -spec none_lost([beam_node:beam()]) -> true | [link_recorder:event()].
 none_lost(Beams) ->
 	none([Event || Beam <- Beams, Event <- lost(Beam)]).
+
+%% The same, whatever becomes of daemons.
+-spec none_visible_lost([beam_node:beam()]) -> true | [link_recorder:event()].
+none_visible_lost(Beams) ->
+	none([Event || Beam <- Beams, #{what := nodedown} = Event <- visible_events(Beam)]).
 
 %% Every nodedown on this node since it started or its events were cleared.
 -spec lost(beam_node:beam()) -> [link_recorder:event()].
