@@ -20,8 +20,8 @@ suite() ->
 
 all() ->
 	[cookie_gives_the_channel, cookie_that_gives_none, channel_name_is_used_as_it_is,
-		other_dialect_is_heard, other_dialect_is_spoken,
-		goodbye_for_a_living_node, bad_payloads].
+		other_dialect_is_heard, other_dialect_is_spoken, goodbye_for_a_living_node,
+		malformed_goodbyes, bad_payloads].
 
 init_per_testcase(_, Config) ->
 	lab:open(Config).
@@ -99,6 +99,7 @@ with_cookie(#{cookie_file := Old} = Lab, Cookie) ->
 other_dialect_is_heard(Config) ->
 	ct:comment("heartbeat:NAME is as good as NAME, and after goodbye:NAME it is waited for."),
 	Lab = lab:from(Config),
+	%% It finds its host's nodes by itself, unless it has no use for them.
 	Daemon = pgmesh:start(Lab, #{flags => #{"--announce" => "none", "--introduce" => "none"}}),
 	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
 	_ = lab:notify(Lab, "heartbeat:a@127.0.0.1"),
@@ -155,6 +156,21 @@ goodbye_for_a_living_node(Config) ->
 	[] = links:lost(Beam),
 	ok.
 
+malformed_goodbyes(Config) ->
+	ct:comment("Goodbyes that name nobody cost nobody anything, and make no member."),
+	Lab = lab:from(Config),
+	Daemon = pgmesh:start(Lab),
+	Beams = beam_node:start_all(Lab, [#{name => 'a@127.0.0.1'}, #{name => 'b@127.0.0.1'}]),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, Beams) end, ?BOUND_MS),
+	_ = eventually(fun() -> links:meshed(Beams) end, ?BOUND_MS),
+	[ok = beam_node:clear_events(Beam) || Beam <- Beams],
+	_ = lab:notify_all(Lab, bad_goodbyes()),
+	ok = holds(fun() -> links:complete(Lab, Daemon, Beams) end, ?QUIET_MS),
+	[<<"a@127.0.0.1">>, <<"b@127.0.0.1">>]
+		= lists:sort([Name || #{<<"node">> := Name} <- pgmesh:members(Lab, Daemon)]),
+	true = links:none_lost(Beams),
+	ok.
+
 bad_payloads(Config) ->
 	ct:comment("Whatever is no name is counted by its kind, written once, and dialled never."),
 	Lab = lab:from(Config),
@@ -189,6 +205,14 @@ expected_counts() ->
 	maps:from_list([{Kind, 2 * length([K || K <- Kinds, K =:= Kind])} || Kind <- Kinds]).
 
 %% Helpers.
+
+%% Among them one for pgmesh itself.
+bad_goodbyes() ->
+	[<<"goodbye:">>, <<"goodbye">>, <<"goodbye:a">>, <<"goodbye:@127.0.0.1">>, <<"goodbye:a@">>,
+		<<"goodbye: a@127.0.0.1">>, <<"goodbye:a@127.0.0.1 ">>, <<"goodbye:a@b@127.0.0.1">>,
+		<<"goodbye:goodbye:a@127.0.0.1">>, <<"goodbye:heartbeat:a@127.0.0.1">>,
+		<<"GOODBYE:a@127.0.0.1">>, <<"goodbye:pgmesh@127.0.0.1">>,
+		<<"goodbye:", (binary:copy(<<"x">>, 300))/binary, "@127.0.0.1">>].
 
 is(Lab, Daemon, State) ->
 	case pgmesh:member_state(Lab, Daemon, 'a@127.0.0.1') of

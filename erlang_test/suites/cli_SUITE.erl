@@ -17,7 +17,7 @@ suite() ->
 
 all() ->
 	[ping_living_node, ping_unknown_node, rpc_without_arguments, rpc_round_trip,
-		names_lists_registered_names, configuration_errors_all_at_once, missing_cookie_file,
+		names_lists_registered_names, configuration_errors_all_at_once, allow_patterns_that_are_none, missing_cookie_file,
 		world_readable_cookie_file_warns, second_daemon_of_the_same_name, http_port_taken,
 		sigterm_ends_politely,
 		matrix_shows_a_full_mesh, matrix_shows_a_gap_that_connect_closes,
@@ -89,6 +89,16 @@ configuration_errors_all_at_once(Config) ->
 	?BAD_CONFIGURATION = pgmesh:await_exit(Daemon, ?BOUND_MS),
 	[] = [Flag || Flag <- maps:keys(Wrong), not says(list_to_binary(Flag), pgmesh:log(Daemon))],
 	ok.
+
+allow_patterns_that_are_none(Config) ->
+	ct:comment("What --allow does not understand is a configuration error that names it."),
+	Lab = lab:from(Config),
+	lists:foreach(fun(Pattern) ->
+		Daemon = pgmesh:launch(Lab, #{flags => #{"--allow" => Pattern}}),
+		?BAD_CONFIGURATION = pgmesh:await_exit(Daemon, ?BOUND_MS),
+		true = says(<<"--allow">>, pgmesh:log(Daemon)),
+		true = says(list_to_binary(Pattern), pgmesh:log(Daemon))
+	end, ["10.0.0.0/33", "10.0.0/8", "300.1.1.1", "app_*", "a b@*", ""]).
 
 missing_cookie_file(Config) ->
 	ct:comment("A cookie file that is not there is a configuration error that names the file."),

@@ -7,7 +7,7 @@
 -compile(export_all).
 -compile(nowarn_export_all).
 
--import(eventually, [eventually/2]).
+-import(eventually, [eventually/2, holds/2]).
 
 -define(BOUND_MS, 15000).
 -define(JOIN_BOUND_MS, 5000).
@@ -17,6 +17,9 @@
 -define(BATCH_GAP_MS, 100).
 -define(JOIN_GAP_MS, 400).
 -define(MAX_MB, 30).
+%% What a node may learn in these seconds for reasons of its own.
+-define(MAX_ATOMS, 20).
+-define(SETTLED_MS, 2000).
 
 %% ct.
 
@@ -24,7 +27,8 @@ suite() ->
 	[{timetrap, {minutes, 3}}].
 
 all() ->
-	[names_of_a_host_that_answers, names_of_silent_hosts].
+	[names_of_a_host_that_answers, names_of_silent_hosts,
+		made_up_names_make_no_atoms].
 
 init_per_testcase(_, Config) ->
 	lab:open(Config).
@@ -44,13 +48,42 @@ names_of_silent_hosts(Config) ->
 	_Listeners = [listen_silently({127, 0, 1, N}, EpmdPort) || N <- lists:seq(1, 200)],
 	do_flood(Config, "'flood' || i || '@127.0.1.' || (i % 200 + 1)").
 
+%% An atom lives as long as its node, and there is room for a million of them.
+made_up_names_make_no_atoms(Config) ->
+	ct:comment("100,000 made-up names on the channel leave no atoms on the nodes that pgmesh heals."),
+	Lab = lab:from(Config),
+	Beams = beam_node:start_all(Lab, [#{name => newcomer(N)} || N <- lists:seq(1, 3)]),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--introduce" => "all"}}),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, Beams) end, ?BOUND_MS),
+	ok = warm_up(Beams),
+	Before = [atoms(Beam) || Beam <- Beams],
+	Flood = start_flood(Lab, "'flood' || i || '@127.0.0.1'"),
+	_ = eventually(fun() -> is_flooded(Lab, Daemon) end, ?BOUND_MS),
+	ok = warm_up(Beams),
+	ok = await_flood(Flood),
+	ok = holds(fun() -> links:meshed(Beams) end, ?SETTLED_MS),
+	More = [After - Earlier || {Earlier, After} <- lists:zip(Before, [atoms(Beam) || Beam <- Beams])],
+	ct_console:note("100,000 names made ~w atoms on three nodes", [More]),
+	true = lists:max(More) =< ?MAX_ATOMS,
+	ok.
+
 %% Helpers.
+
+%% What healing needs is loaded when an edge is healed first.
+warm_up([First | Others] = Beams) ->
+	_ = eventually(fun() -> links:meshed(Beams) end, ?BOUND_MS),
+	_ = [beam_node:call(First, erlang, disconnect_node, [Name]) || #{name := Name} <- Others],
+	_ = eventually(fun() -> links:meshed(Beams) end, ?BOUND_MS),
+	ok.
+
+atoms(Beam) ->
+	beam_node:call(Beam, erlang, system_info, [atom_count]).
 
 %% All newcomers run before it begins; what is measured is from a name's being
 %% said to the link.
 do_flood(Config, Name) ->
 	Lab = lab:from(Config),
-	Daemon = pgmesh:start(Lab, #{flags => #{"--announce" => "none"}}),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--announce" => "none", "--introduce" => "none"}}),
 	Newcomers = beam_node:start_all(Lab, [#{name => newcomer(N)} || N <- lists:seq(1, 2 * ?NEWCOMERS)]),
 	{Calm, Flooded} = lists:split(?NEWCOMERS, Newcomers),
 	Without = [join_ms(Lab, Daemon, Beam) || Beam <- Calm],

@@ -32,7 +32,7 @@ end_per_testcase(_, Config) ->
 newcomers_join_beside_silent_addresses(Config) ->
 	ct:comment("Ten silent addresses on the channel do not delay the join of a newcomer."),
 	#{epmd_port := EpmdPort} = Lab = lab:from(Config),
-	Daemon = pgmesh:start(Lab, #{flags => #{"--announce" => "none"}}),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--announce" => "none", "--introduce" => "none"}}),
 	Without = [join_ms(Lab, Daemon, Name, []) || Name <- newcomers("w")],
 	_Listeners = [listen_silently(Host, EpmdPort) || Host <- ?SILENT_HOSTS],
 	Silent = silent_names(),

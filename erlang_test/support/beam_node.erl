@@ -1,4 +1,4 @@
-%% A real node, `erl` or `elixir`, as a program of its own on a loopback address.
+%% A real node, `erl`, `elixir` or a release, as a program of its own on a loopback address.
 %%
 %% It is steered through node_agent, not through the distribution, and its
 %% program can be killed, frozen and revived. What happens on the node is in
@@ -10,6 +10,7 @@
 -export([call/4, call/5]).
 -export([kill/1, freeze/1, thaw/1]).
 -export([events/1, clear_events/1]).
+-export([await_exit/2, environment/2]).
 -export([start_link/1, init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2,
 	terminate/2]).
 
@@ -17,7 +18,7 @@
 
 -type options() :: #{
 	name := node(),
-	kind => erl | elixir,
+	kind => erl | elixir | release,
 	beacon => boolean(),            %% runs pg_beacon; default false
 	beacon_interval_ms => pos_integer(),
 	flags => [string()]}.           %% more for the emulator
@@ -78,6 +79,23 @@ freeze(#{server := Server}) ->
 thaw(#{server := Server}) ->
 	os_process:signal(gen_server:call(Server, process), 'CONT').
 
+%% The exit code once the program is over, or running.
+-spec await_exit(beam(), timeout()) -> running | non_neg_integer().
+await_exit(#{server := Server}, TimeoutMs) ->
+	os_process:await_exit(gen_server:call(Server, process), TimeoutMs).
+
+%% What the node's program has in its environment, for others that belong to it.
+-spec environment(lab:lab(), beam() | options()) -> [{string(), string()}].
+environment(Lab, #{options := Options}) ->
+	environment(Lab, Options);
+environment(#{channel := Channel} = Lab, Options) ->
+	#{host := Host, port := Port, user := User, database := Database} = lab:postgres(Lab),
+	Interval = maps:get(beacon_interval_ms, Options, 1000),
+	[{"PGHOST", Host}, {"PGPORT", integer_to_list(Port)}, {"PGUSER", User},
+		{"PGDATABASE", Database}, {"BEACON_CHANNEL", Channel},
+		{"BEACON_INTERVAL_MS", integer_to_list(Interval)}
+		| lab:environment(Lab)] ++ release_environment(Lab, Options).
+
 -spec events(beam()) -> [link_recorder:event()].
 events(Beam) ->
 	call(Beam, link_recorder, events, []).
@@ -103,17 +121,16 @@ spec(#{directory := Directory} = Lab, #{name := Name} = Options, Listen) ->
 	#{program => Program, args => Args, directory => Directory, stdout => Log, stderr => Log,
 		env => [{"NODE_AGENT_PORT", integer_to_list(AgentPort)} | environment(Lab, Options)]}.
 
-environment(#{channel := Channel} = Lab, Options) ->
-	#{host := Host, port := Port, user := User, database := Database} = lab:postgres(Lab),
-	Interval = maps:get(beacon_interval_ms, Options, 1000),
-	[{"PGHOST", Host}, {"PGPORT", integer_to_list(Port)}, {"PGUSER", User},
-		{"PGDATABASE", Database}, {"BEACON_CHANNEL", Channel},
-		{"BEACON_INTERVAL_MS", integer_to_list(Interval)} | lab:environment(Lab)].
+release_environment(Lab, #{kind := release, name := Name} = Options) ->
+	mix_release:environment(Lab, Name, emulator_flags(Lab, Options));
+release_environment(_, _) ->
+	[].
 
 command(Lab, Options) ->
 	case maps:get(kind, Options, erl) of
 		erl -> {os:getenv("NODE_ERL", "erl"), erl_args(Lab, Options)};
-		elixir -> {"elixir", elixir_args(Lab, Options)}
+		elixir -> {"elixir", elixir_args(Lab, Options)};
+		release -> {mix_release:program(), ["start"]}
 	end.
 
 erl_args(#{cookie := Cookie} = Lab, #{name := Name} = Options) ->
