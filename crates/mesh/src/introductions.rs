@@ -19,7 +19,8 @@ const NO_ROOM: Duration = Duration::from_millis(50);
 /// A first failure may be bad luck: the other node is asked soon after.
 const SECOND_TRY: Duration = Duration::from_millis(100);
 const BACKOFF_FROM: Duration = Duration::from_millis(500);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// With many pairs that fail, all of them together are asked for so often a second.
+const MAX_RETRIES_A_SECOND: u32 = 100;
 /// How long a pair that was told to connect may take to be seen connected.
 const CONFIRMATION: Duration = Duration::from_secs(2);
 
@@ -39,7 +40,7 @@ impl Pair {
 pub(crate) struct Apart {
     pub(crate) since: Time,
     /// Introductions in a row that brought nothing.
-    failures: u32,
+    pub(crate) failures: u32,
     /// Whether one was made at all.
     pub(crate) was_introduced: bool,
     /// Whether they were linked before.
@@ -155,22 +156,42 @@ impl Introductions {
         id: IntroductionId,
         connected: bool,
         now: Time,
+        longest_wait: Duration,
         rng: &mut fastrand::Rng,
     ) -> Option<(NodeName, NodeName)> {
         let Asked { pair, to } = self.asked.remove(&id)?;
         self.asked_pairs.remove(&pair);
         self.free(&to);
+        let longest_wait = longest_wait.max(self.fair_wait());
         if let Some(apart) = self.apart.get_mut(&pair) {
             let wait = if connected {
                 CONFIRMATION
             } else {
                 apart.failures = apart.failures.saturating_add(1);
-                wait_after(apart.failures, rng)
+                wait_after(apart.failures, longest_wait, rng)
             };
             self.set_due(&pair, Some(now + wait));
         }
         let peer = if to == pair.0 { pair.1 } else { pair.0 };
         Some((to, peer))
+    }
+
+    /// So long that all pairs together are not asked for too often.
+    fn fair_wait(&self) -> Duration {
+        let pairs = u32::try_from(self.apart.len()).unwrap_or(u32::MAX);
+        Duration::from_secs(1).saturating_mul(pairs) / MAX_RETRIES_A_SECOND
+    }
+
+    /// Asks soon for every pair that failed: what kept them apart may be over.
+    pub(crate) fn hurry(&mut self, now: Time) {
+        let failed = |(pair, apart): (&Pair, &Apart)| {
+            let waits = matches!(apart.state, Progress::Due(at) if at > now);
+            (waits && apart.failures > 0).then(|| pair.clone())
+        };
+        let failed: Vec<_> = self.apart.iter().filter_map(failed).collect();
+        for pair in failed {
+            self.set_due(&pair, Some(now));
+        }
     }
 
     /// When [`next`](Self::next) is to be asked, unless something else happens. What
@@ -244,12 +265,12 @@ impl Introductions {
     }
 }
 
-fn wait_after(failures: u32, rng: &mut fastrand::Rng) -> Duration {
+fn wait_after(failures: u32, longest: Duration, rng: &mut fastrand::Rng) -> Duration {
     if failures < 2 {
         return SECOND_TRY;
     }
     let wait = BACKOFF_FROM.saturating_mul(1 << (failures - 2).min(16));
-    jittered(wait.min(BACKOFF_MAX), rng)
+    jittered(wait.min(longest), rng)
 }
 
 #[cfg(test)]
@@ -268,6 +289,8 @@ mod tests {
         Time::from_start(Duration::from_millis(ms))
     }
 
+    const LONGEST: Duration = Duration::from_secs(4);
+
     fn rng() -> fastrand::Rng {
         fastrand::Rng::with_seed(1)
     }
@@ -282,12 +305,12 @@ mod tests {
         assert_eq!(introductions.next(at(0)), None, "never twice at once");
         introductions.apart(&pair, at(1), Some(at(1)));
         assert_eq!(introductions.next(at(1)), None);
-        introductions.answered(first.id, false, at(2), &mut rng());
+        introductions.answered(first.id, false, at(2), LONGEST, &mut rng());
         assert_eq!(introductions.next_at(at(2)), Some(at(102)));
         let second = introductions.next(at(102)).unwrap();
         assert_eq!((second.to, second.peer), (name("b@h"), name("a@h")));
         assert_eq!(
-            introductions.answered(first.id, true, at(103), &mut rng()),
+            introductions.answered(first.id, true, at(103), LONGEST, &mut rng()),
             None
         );
     }
@@ -301,13 +324,13 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..12 {
             let asked = introductions.next(now).unwrap();
-            introductions.answered(asked.id, false, now, &mut rng());
+            introductions.answered(asked.id, false, now, LONGEST, &mut rng());
             let next = introductions.next_at(now).unwrap();
             waits.push(next.since(now));
             now = next;
         }
         assert_eq!(waits[0], SECOND_TRY);
-        assert!(waits[1] < waits[4] && waits[11] <= BACKOFF_MAX.mul_f64(1.2));
+        assert!(waits[1] < waits[4] && waits[11] <= LONGEST.mul_f64(1.2));
         introductions.settle(&pair);
         introductions.apart(&pair, now, Some(now));
         assert!(
@@ -333,6 +356,25 @@ mod tests {
     }
 
     #[test]
+    fn one_success_is_hope_for_all_that_failed() {
+        let mut introductions = Introductions::default();
+        let pairs = [pair("a@h", "x@h"), pair("a@h", "y@h")];
+        for pair in &pairs {
+            introductions.apart(pair, at(0), Some(at(0)));
+            for _ in 0..8 {
+                let now = introductions.next_at(at(0)).unwrap_or(at(0));
+                let asked = introductions.next(now).unwrap();
+                introductions.answered(asked.id, false, now, LONGEST, &mut rng());
+            }
+        }
+        let now = at(20_000);
+        assert!(introductions.next_at(at(1)).is_some());
+        introductions.settle(&pairs[0]);
+        introductions.hurry(now);
+        assert!(introductions.next(now).is_some());
+    }
+
+    #[test]
     fn settled_pairs_leave_nothing() {
         let mut introductions = Introductions::default();
         let pair = pair("a@h", "b@h");
@@ -345,7 +387,7 @@ mod tests {
             None,
             "the first is still under way"
         );
-        introductions.answered(IntroductionId(1), true, at(1), &mut rng());
+        introductions.answered(IntroductionId(1), true, at(1), LONGEST, &mut rng());
         introductions.settle(&pair);
         let Introductions {
             apart,

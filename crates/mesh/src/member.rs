@@ -1,5 +1,8 @@
 //! What is known of one name.
 
+use std::time::Duration;
+
+use crate::backoff::least_gap;
 use crate::{DialId, Failure, LinkId, Peer, Retry, Time};
 
 /// Where a name stands.
@@ -178,6 +181,98 @@ impl Member {
         self.last_heard_at
             .max(self.last_linked_at)
             .max(self.last_seen_at)
+    }
+}
+
+/// A link that stood this long was a good one.
+const LIVED: Duration = Duration::from_secs(10);
+
+/// How a member changes; what follows from it for others is the mesh's.
+impl Member {
+    pub(crate) fn on_heard(&mut self, now: Time) {
+        self.last_heard_at = Some(now);
+        self.leaving = false;
+        if self.state == State::Left {
+            self.state = State::Heard;
+        }
+    }
+
+    pub(crate) fn on_goodbye(&mut self) {
+        self.leaving = true;
+        if self.is_idle() && self.hold.is_none() {
+            self.state = State::Left;
+            self.next_dial_at = None;
+        }
+    }
+
+    /// Who said goodbye is left alone until it is heard again.
+    pub(crate) fn dial_again_at(&mut self, at: Time) {
+        self.next_dial_at = Some(at).filter(|_| !self.leaving && self.hold.is_none());
+    }
+
+    /// A name that was just heard is dialled as soon as the least gap allows.
+    pub(crate) fn pull_dial_forward(&mut self, now: Time) {
+        if self.hold.is_some() {
+            return;
+        }
+        let retry = self.failure.as_ref().map(|failure| failure.retry);
+        let gap = least_gap(retry, self.attempts);
+        let earliest = self.last_dial_at.map_or(now, |last| (last + gap).max(now));
+        self.next_dial_at = Some(self.next_dial_at.map_or(earliest, |at| at.min(earliest)));
+    }
+
+    pub(crate) fn on_dial_started(&mut self, now: Time, dial: DialId) {
+        self.state = State::Dialing(dial);
+        self.last_dial_at = Some(now);
+        self.next_dial_at = None;
+    }
+
+    pub(crate) fn on_dial_failed(&mut self, failure: Failure) {
+        // Each reason to wait counts for itself: a node that was away for long is
+        // not made to wait a minute for having said no once.
+        let same = self
+            .failure
+            .as_ref()
+            .is_some_and(|last| last.retry == failure.retry);
+        self.attempts = if same {
+            self.attempts.saturating_add(1)
+        } else {
+            1
+        };
+        self.state = self.state_after(&failure);
+        self.hidden |= failure.retry == Retry::NotOurs;
+        self.failure = Some(failure);
+    }
+
+    pub(crate) fn on_dial_given_up(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = self.state_without_link(State::Heard);
+    }
+
+    pub(crate) fn on_link_up(&mut self, now: Time, peer: Peer, link: LinkId) {
+        self.state = State::Up(link);
+        self.hidden = peer.hidden;
+        self.peer = Some(peer);
+        self.last_linked_at = Some(now);
+        self.next_dial_at = None;
+        self.failure = None;
+        self.leaving = false;
+        self.stopping = false;
+    }
+
+    /// A link that ended at once counts as one more failure, or a peer that closes
+    /// every link would be dialled several times a second.
+    pub(crate) fn on_link_down(&mut self, now: Time, failure: Failure) {
+        let linked_at = self.last_linked_at.unwrap_or(now);
+        let lived = now.since(linked_at) >= LIVED;
+        self.attempts = if lived {
+            1
+        } else {
+            self.attempts.saturating_add(1)
+        };
+        self.state = self.state_without_link(State::Down);
+        self.last_linked_at = Some(now);
+        self.failure = Some(failure);
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use pgmesh_name::NodeName;
 
-use crate::backoff::{jittered, least_gap, own_retry};
+use crate::backoff::{jittered, own_retry};
 use crate::edges::Edges;
 use crate::introductions::Introductions;
 use crate::newcomers::Newcomers;
@@ -359,6 +359,7 @@ impl Mesh {
         self.reschedule(&name);
         if !hidden {
             self.start_watching(&name, link);
+            self.announce_newcomer(&name);
         }
     }
 
@@ -530,7 +531,6 @@ impl Mesh {
         self.audits.set(name, None);
         self.holds.set(name, None);
         let removed = self.members.remove(name);
-        self.stop_watching(name);
         self.edges.forget(name);
         if let Some(State::Dialing(dial)) = removed.map(|member| member.state) {
             self.turns.ended(dial);
@@ -556,97 +556,5 @@ impl Mesh {
 
     fn names(&self) -> Vec<NodeName> {
         self.members.keys().cloned().collect()
-    }
-}
-
-/// A link that stood this long was a good one.
-const LIVED: Duration = Duration::from_secs(10);
-
-/// How a member changes; what follows from it for others is the mesh's.
-impl Member {
-    fn on_heard(&mut self, now: Time) {
-        self.last_heard_at = Some(now);
-        self.leaving = false;
-        if self.state == State::Left {
-            self.state = State::Heard;
-        }
-    }
-
-    fn on_goodbye(&mut self) {
-        self.leaving = true;
-        if self.is_idle() && self.hold.is_none() {
-            self.state = State::Left;
-            self.next_dial_at = None;
-        }
-    }
-
-    /// Who said goodbye is left alone until it is heard again.
-    fn dial_again_at(&mut self, at: Time) {
-        self.next_dial_at = Some(at).filter(|_| !self.leaving && self.hold.is_none());
-    }
-
-    /// A name that was just heard is dialled as soon as the least gap allows.
-    fn pull_dial_forward(&mut self, now: Time) {
-        if self.hold.is_some() {
-            return;
-        }
-        let retry = self.failure.as_ref().map(|failure| failure.retry);
-        let gap = least_gap(retry, self.attempts);
-        let earliest = self.last_dial_at.map_or(now, |last| (last + gap).max(now));
-        self.next_dial_at = Some(self.next_dial_at.map_or(earliest, |at| at.min(earliest)));
-    }
-
-    fn on_dial_started(&mut self, now: Time, dial: DialId) {
-        self.state = State::Dialing(dial);
-        self.last_dial_at = Some(now);
-        self.next_dial_at = None;
-    }
-
-    fn on_dial_failed(&mut self, failure: Failure) {
-        // Each reason to wait counts for itself: a node that was away for long is
-        // not made to wait a minute for having said no once.
-        let same = self
-            .failure
-            .as_ref()
-            .is_some_and(|last| last.retry == failure.retry);
-        self.attempts = if same {
-            self.attempts.saturating_add(1)
-        } else {
-            1
-        };
-        self.state = self.state_after(&failure);
-        self.hidden |= failure.retry == Retry::NotOurs;
-        self.failure = Some(failure);
-    }
-
-    fn on_dial_given_up(&mut self) {
-        self.attempts = self.attempts.saturating_add(1);
-        self.state = self.state_without_link(State::Heard);
-    }
-
-    fn on_link_up(&mut self, now: Time, peer: Peer, link: LinkId) {
-        self.state = State::Up(link);
-        self.hidden = peer.hidden;
-        self.peer = Some(peer);
-        self.last_linked_at = Some(now);
-        self.next_dial_at = None;
-        self.failure = None;
-        self.leaving = false;
-        self.stopping = false;
-    }
-
-    /// A link that ended at once counts as one more failure, or a peer that closes
-    /// every link would be dialled several times a second.
-    fn on_link_down(&mut self, now: Time, failure: Failure) {
-        let linked_at = self.last_linked_at.unwrap_or(now);
-        let lived = now.since(linked_at) >= LIVED;
-        self.attempts = if lived {
-            1
-        } else {
-            self.attempts.saturating_add(1)
-        };
-        self.state = self.state_without_link(State::Down);
-        self.last_linked_at = Some(now);
-        self.failure = Some(failure);
     }
 }

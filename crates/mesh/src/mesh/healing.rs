@@ -164,6 +164,9 @@ impl Mesh {
             let Some(apart) = self.introductions.settle(&pair) else {
                 return;
             };
+            if apart.failures > 0 && edge == Edge::Linked {
+                self.introductions.hurry(self.now);
+            }
             if apart.was_introduced && apart.was_linked && edge == Edge::Linked {
                 self.events.push_back(Event::Healed {
                     a: pair.0,
@@ -245,9 +248,11 @@ impl Mesh {
         outcome: IntroductionOutcome,
     ) {
         let connected = outcome == IntroductionOutcome::Connected;
-        let answered = self
-            .introductions
-            .answered(id, connected, self.now, &mut self.rng);
+        // With jitter, still within an announcement.
+        let longest_wait = self.config.announce_interval.mul_f64(0.75);
+        let answered =
+            self.introductions
+                .answered(id, connected, self.now, longest_wait, &mut self.rng);
         let Some((to, peer)) = answered else {
             return;
         };

@@ -15,15 +15,18 @@ const EPMD_FILLS: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Locals {
     names: BTreeSet<NodeName>,
-    /// Until when what EPMD no longer lists may be there all the same.
-    frozen: Frozen,
+    epmd: Epmd,
 }
 
+/// Whether what EPMD does not list is gone.
 #[derive(Clone, Copy, Debug, Default)]
-enum Frozen {
+enum Epmd {
+    /// It is: what EPMD lists is complete.
     #[default]
-    WhileDown,
-    Until(Time),
+    Complete,
+    /// It may be there all the same: EPMD is away, or came back a moment ago.
+    Away,
+    FillsUntil(Time),
 }
 
 impl Mesh {
@@ -40,11 +43,12 @@ impl Mesh {
                 self.learn(name);
             }
         }
-        let frozen = match self.locals.frozen {
-            Frozen::WhileDown => true,
-            Frozen::Until(at) => self.now < at,
+        let complete = match self.locals.epmd {
+            Epmd::Complete => true,
+            Epmd::Away => false,
+            Epmd::FillsUntil(at) => self.now >= at,
         };
-        if frozen {
+        if !complete {
             return;
         }
         let gone = |name: &&NodeName| !listed.contains(*name) && self.link(name).is_none();
@@ -58,11 +62,21 @@ impl Mesh {
     }
 
     pub(super) fn on_epmd_up(&mut self) {
-        self.locals.frozen = Frozen::Until(self.now + EPMD_FILLS);
+        if matches!(self.locals.epmd, Epmd::Away) {
+            self.locals.epmd = Epmd::FillsUntil(self.now + EPMD_FILLS);
+        }
     }
 
     pub(super) fn on_epmd_down(&mut self) {
-        self.locals.frozen = Frozen::WhileDown;
+        self.locals.epmd = Epmd::Away;
+    }
+
+    /// A node of ours that has just been proven is said at once, and not with the
+    /// next announcement.
+    pub(super) fn announce_newcomer(&mut self, name: &NodeName) {
+        if self.locals.names.contains(name) && self.announce_at.is_some() {
+            self.announce_at = Some(self.now);
+        }
     }
 
     /// Ourselves, and this host's nodes that a handshake has proven: a name that is
