@@ -177,10 +177,14 @@ fn dial_failed(node: &NodeName, attempts: u32, failure: &Failure) -> News {
 
 fn not_introduced(to: &NodeName, peer: &NodeName, outcome: &IntroductionOutcome) -> News {
     let (kind, why) = match outcome {
-        IntroductionOutcome::Failed => ("failed", "no answer".to_owned()),
+        IntroductionOutcome::Failed => {
+            let remedy = "is its distribution port open from there?";
+            ("failed", format!("no answer in time ({remedy})"))
+        }
         IntroductionOutcome::Stopping(name) => ("stopping", format!("{name} is stopping")),
         IntroductionOutcome::Refused | IntroductionOutcome::Connected => {
-            ("refused", "it cannot, or will not".to_owned())
+            let remedy = "do their cookies agree, and is its port open from there?";
+            ("refused", format!("it cannot ({remedy})"))
         }
     };
     News::warn(
