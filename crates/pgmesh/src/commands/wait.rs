@@ -53,7 +53,7 @@ async fn wait(client: &DaemonClient, size: usize, limit: Duration) -> anyhow::Re
             None => {}
         }
         if give_up.is_some_and(|at| Instant::now() + LOOK_AGAIN >= at) {
-            bail!("{size} nodes are not meshed after {limit:?}: {last}");
+            bail!("--size {size} was not reached in {limit:?}: {last}");
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -87,13 +87,12 @@ async fn ask(client: &DaemonClient, size: usize) -> anyhow::Result<Seen> {
     let status: Status = serde_json::from_slice(&answer.expect_ok()?.body)?;
     let counts = &status.counts;
     if counts.up < size {
-        return Ok(Seen::NotYet(format!("{} nodes are linked", counts.up)));
+        return Ok(Seen::NotYet(format!("nodes linked: {}", counts.up)));
     }
     if counts.missing + counts.unknown > 0 {
-        let (missing, unknown) = (counts.missing, counts.unknown);
         let what = format!(
-            "{} nodes, {missing} pairs missing, {unknown} unknown",
-            counts.up
+            "nodes linked: {}, pairs missing: {}, unknown: {} (see pgmesh matrix)",
+            counts.up, counts.missing, counts.unknown
         );
         return Ok(Seen::NotYet(what));
     }

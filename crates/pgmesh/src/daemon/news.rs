@@ -113,7 +113,7 @@ impl News {
             }
             Event::Healed { a, b, after } => {
                 let millis = after.as_millis();
-                let message = format!("healed: {a} and {b} are connected again, after {millis} ms");
+                let message = format!("{a} and {b} are connected again, after {millis} ms");
                 let mut news = Self::info("healed", message).node(a).peer(b);
                 news.event.after_s = Some(after.as_secs_f64());
                 news.limited("healed")
@@ -224,7 +224,7 @@ mod tests {
         let event = News::of(&healed).event;
         let expected = serde_json::json!({
             "at": "", "event": "healed", "node": "a@h", "peer": "b@h", "after_s": 1.25,
-            "message": "healed: a@h and b@h are connected again, after 1250 ms",
+            "message": "a@h and b@h are connected again, after 1250 ms",
         });
         assert_eq!(serde_json::to_value(event).unwrap(), expected);
     }
