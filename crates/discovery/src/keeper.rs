@@ -197,6 +197,7 @@ impl Keeper {
         let mut saying: Option<Asking<()>> = None;
         let mut election: Option<Asking<bool>> = None;
         let mut leads = false;
+        let mut stands = self.settings.elect;
         loop {
             let free = saying.is_none();
             tokio::select! {
@@ -205,7 +206,7 @@ impl Keeper {
                     if matches!(event, Event::Echo) {
                         ears.on_echo();
                         backoff.reset();
-                        if self.settings.elect && !leads && election.is_none() {
+                        if stands && !leads && election.is_none() {
                             election = Some(session.try_lock(self.settings.channel.as_str()));
                         }
                     }
@@ -219,7 +220,16 @@ impl Keeper {
                 }
                 elected = finished(&mut election), if election.is_some() => {
                     election = None;
-                    leads = elected?;
+                    leads = match elected {
+                        Ok(elected) => elected,
+                        // The lock saves work, and is no condition for anything.
+                        Err(error) if error.said_by_server() => {
+                            tracing::warn!("cannot stand for leader in this session: {error}");
+                            stands = false;
+                            false
+                        }
+                        Err(error) => return Err(error),
+                    };
                     if leads && self.events.send(Event::Leads).await.is_err() {
                         return Ok(());
                     }
