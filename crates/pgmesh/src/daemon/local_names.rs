@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 use pgmesh_dist::{FailureKind, Node, epmd};
 use pgmesh_name::NodeName;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
 use super::run_loop::Outcome;
 
 /// How often EPMD is asked.
 const INTERVAL: Duration = Duration::from_millis(500);
 const ASK_LIMIT: Duration = Duration::from_secs(2);
+/// A node of this host answers in milliseconds.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// How long who could not be asked is left alone.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -78,61 +80,77 @@ enum Entry {
 }
 
 impl Entries {
+    /// Everybody who is not known yet is asked at the same time: one who is silent
+    /// holds up nobody else for longer than a probe may take.
     async fn learn(&mut self, listed: Vec<(String, u16)>) -> Vec<NodeName> {
         self.known.retain(|entry, _| listed.contains(entry));
-        let mut names = Vec::new();
+        let mut probes = JoinSet::new();
         for (alive, port) in listed {
-            if alive != self.own_alive
-                && let Entry::Visible(name) = self.entry(alive, port).await
-            {
-                names.push(name.clone());
+            if alive != self.own_alive && self.is_to_be_asked(&alive, port) {
+                let (node, address) = (self.node.clone(), SocketAddr::new(self.epmd.ip(), port));
+                probes.spawn(async move {
+                    let entry = probe(&node, &alive, address).await;
+                    ((alive, port), entry)
+                });
             }
         }
+        while let Some(probed) = probes.join_next().await {
+            self.known.extend(probed);
+        }
+        let mut names: Vec<_> = self.known.values().filter_map(Entry::name).collect();
         names.sort();
         names
     }
 
-    async fn entry(&mut self, alive: String, port: u16) -> &Entry {
-        let key = (alive, port);
-        let known = match self.known.remove(&key) {
-            Some(Entry::Nobody { ask_again_at }) if ask_again_at <= Instant::now() => None,
-            known => known,
-        };
-        let entry = match known {
-            Some(entry) => entry,
-            None => self.probe(&key.0, port).await,
-        };
-        self.known.entry(key).or_insert(entry)
-    }
-
-    async fn probe(&self, alive: &str, port: u16) -> Entry {
-        let address = SocketAddr::new(self.epmd.ip(), port);
-        let error = match self.node.probe(address).await {
-            Ok(probed) if probed.hidden => return Entry::Hidden,
-            Ok(probed) => return Entry::Visible(probed.name),
-            Err(error) => error,
-        };
-        // Who is linked to us does not say its name again: the link has it.
-        let linked = (error.kind() == FailureKind::AlreadyLinked).then(|| self.linked(alive));
-        if let Some(name) = linked.flatten() {
-            return Entry::Visible(name);
-        }
-        tracing::debug!("port {port} of this host's EPMD: {error}");
-        Entry::Nobody {
-            ask_again_at: Instant::now() + ASK_AGAIN,
+    fn is_to_be_asked(&self, alive: &str, port: u16) -> bool {
+        match self.known.get(&(alive.to_owned(), port)) {
+            None => true,
+            Some(Entry::Nobody { ask_again_at }) => *ask_again_at <= Instant::now(),
+            Some(Entry::Visible(_) | Entry::Hidden) => false,
         }
     }
+}
 
-    /// Whom of those linked to us an entry means: if several have that alive name, the
-    /// one with our own host.
-    fn linked(&self, alive: &str) -> Option<NodeName> {
-        let own_host = self.node.name().map(|name| name.host().to_owned());
-        let linked = self.node.linked().into_iter();
-        let linked: Vec<_> = linked.filter(|name| name.alive() == alive).collect();
-        let ours = linked
-            .iter()
-            .find(|name| Some(name.host()) == own_host.as_deref());
-        ours.or(linked.first().filter(|_| linked.len() == 1))
-            .cloned()
+impl Entry {
+    fn name(&self) -> Option<NodeName> {
+        match self {
+            Self::Visible(name) => Some(name.clone()),
+            Self::Hidden | Self::Nobody { .. } => None,
+        }
     }
+}
+
+async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
+    let nobody = || Entry::Nobody {
+        ask_again_at: Instant::now() + ASK_AGAIN,
+    };
+    let error = match timeout(PROBE_LIMIT, node.probe(address)).await {
+        Ok(Ok(probed)) if probed.hidden => return Entry::Hidden,
+        Ok(Ok(probed)) => return Entry::Visible(probed.name),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            tracing::debug!("{alive} of this host's EPMD does not answer at {address}");
+            return nobody();
+        }
+    };
+    // Who is linked to us does not say its name again: the link has it.
+    let linked = (error.kind() == FailureKind::AlreadyLinked).then(|| linked(node, alive));
+    if let Some(name) = linked.flatten() {
+        return Entry::Visible(name);
+    }
+    tracing::debug!("{alive} of this host's EPMD: {error}");
+    nobody()
+}
+
+/// Whom of those linked to us an entry means: if several have that alive name, the
+/// one with our own host.
+fn linked(node: &Node, alive: &str) -> Option<NodeName> {
+    let own_host = node.name().map(|name| name.host().to_owned());
+    let linked = node.linked().into_iter();
+    let linked: Vec<_> = linked.filter(|name| name.alive() == alive).collect();
+    let ours = linked
+        .iter()
+        .find(|name| Some(name.host()) == own_host.as_deref());
+    ours.or(linked.first().filter(|_| linked.len() == 1))
+        .cloned()
 }
