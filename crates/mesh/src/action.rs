@@ -30,8 +30,8 @@ pub enum Action {
         /// Over which link.
         link: LinkId,
     },
-    /// Ask this node for its connections. Answered by [`crate::Input::PeersSeen`] or
-    /// by [`crate::Input::AuditFailed`].
+    /// Ask this node for its connections. Answered by [`crate::Input::Audited`] or by
+    /// [`crate::Input::AuditFailed`].
     Audit {
         /// Whom.
         name: NodeName,

@@ -66,6 +66,16 @@ impl Edges {
         }
     }
 
+    /// Whether a node's view has exactly these peers, as far as they are known.
+    pub(crate) fn agrees(&self, name: &NodeName, peers: &[NodeName]) -> bool {
+        let Some(view) = self.view(name) else {
+            return false;
+        };
+        let known = peers.iter().filter_map(|peer| self.ids.get(peer));
+        let bits: FixedBitSet = known.copied().collect();
+        view.peers.ones().eq(bits.ones())
+    }
+
     /// We no longer hear what this node sees.
     pub(crate) fn lose_view(&mut self, name: &NodeName) {
         if let Some(id) = self.ids.get(name) {

@@ -44,7 +44,17 @@ pub enum Input {
     PostgresUp,
     /// The Postgres session is down or deaf.
     PostgresDown,
-    /// All connections of a node to visible nodes, from its watcher or an audit.
+    /// All connections of a node to visible nodes, as an audit found them.
+    Audited {
+        /// Of whom.
+        name: NodeName,
+        /// The link over which it was told.
+        link: LinkId,
+        /// To whom.
+        peers: Vec<NodeName>,
+    },
+    /// All connections of a node to visible nodes, as its watcher begins. Each later
+    /// change is told as [`Self::EdgeUp`] or [`Self::EdgeDown`].
     PeersSeen {
         /// Of whom.
         name: NodeName,

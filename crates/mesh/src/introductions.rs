@@ -21,6 +21,8 @@ const SECOND_TRY: Duration = Duration::from_millis(100);
 const BACKOFF_FROM: Duration = Duration::from_millis(500);
 /// With many pairs that fail, all of them together are asked for so often a second.
 const MAX_RETRIES_A_SECOND: u32 = 100;
+/// Between two times that one success makes all others due.
+const HURRY_GAP: Duration = Duration::from_secs(2);
 /// How long a pair that was told to connect may take to be seen connected.
 const CONFIRMATION: Duration = Duration::from_secs(2);
 
@@ -79,6 +81,7 @@ pub(crate) struct Introductions {
     asked_pairs: BTreeSet<Pair>,
     busy: BTreeMap<NodeName, usize>,
     last_id: u64,
+    hurried_at: Option<Time>,
 }
 
 impl Introductions {
@@ -184,6 +187,10 @@ impl Introductions {
 
     /// Asks soon for every pair that failed: what kept them apart may be over.
     pub(crate) fn hurry(&mut self, now: Time) {
+        if self.hurried_at.is_some_and(|at| now.since(at) < HURRY_GAP) {
+            return;
+        }
+        self.hurried_at = Some(now);
         let failed = |(pair, apart): (&Pair, &Apart)| {
             let waits = matches!(apart.state, Progress::Due(at) if at > now);
             (waits && apart.failures > 0).then(|| pair.clone())
@@ -212,12 +219,6 @@ impl Introductions {
     /// Every pair that is apart.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = &Pair> {
         self.apart.keys()
-    }
-
-    /// Every pair that is apart and has this end.
-    pub(crate) fn pairs_of(&self, name: &NodeName) -> impl Iterator<Item = Pair> {
-        let is_end = move |pair: &&Pair| pair.0 == *name || pair.1 == *name;
-        self.apart.keys().filter(is_end).cloned()
     }
 
     fn who(&self, pair: &Pair) -> Option<(NodeName, NodeName)> {

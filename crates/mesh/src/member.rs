@@ -79,6 +79,7 @@ pub struct Member {
     pub(crate) hold: Option<Hold>,
     pub(crate) watch: Watch,
     pub(crate) otp: Option<u32>,
+    pub(crate) audit_sent_at: Option<Time>,
     /// When another node last saw it.
     pub(crate) last_seen_at: Option<Time>,
 }
@@ -100,6 +101,7 @@ impl Member {
             hold: None,
             watch: Watch::Off,
             otp: None,
+            audit_sent_at: None,
             last_seen_at: None,
         }
     }
@@ -252,6 +254,10 @@ impl Member {
     pub(crate) fn on_link_up(&mut self, now: Time, peer: Peer, link: LinkId) {
         self.state = State::Up(link);
         self.hidden = peer.hidden;
+        if self.peer.as_ref().map(|old| old.creation) != Some(peer.creation) {
+            self.otp = None;
+        }
+        self.audit_sent_at = None;
         self.peer = Some(peer);
         self.last_linked_at = Some(now);
         self.next_dial_at = None;

@@ -126,7 +126,8 @@ impl Mesh {
             } => self.on_dial_failed(&name, dial, failure),
             Input::PostgresUp => self.on_postgres_up(),
             Input::PostgresDown => self.on_postgres_down(),
-            Input::PeersSeen { name, link, peers } => self.on_peers_seen(&name, link, &peers),
+            Input::PeersSeen { name, link, peers } => self.on_watched(&name, link, &peers),
+            Input::Audited { name, link, peers } => self.on_audited(&name, link, &peers),
             Input::EdgeUp { name, link, peer } => self.on_edge(&name, link, &peer, true),
             Input::EdgeDown { name, link, peer } => self.on_edge(&name, link, &peer, false),
             Input::WatchFailed { name, link } => self.on_watch_failed(&name, link),
@@ -250,7 +251,8 @@ impl Mesh {
             return;
         };
         member.last_seen_at = Some(self.now);
-        if member.is_idle() {
+        // Others may see for a while who has said goodbye.
+        if member.is_idle() && !member.leaving {
             member.pull_dial_forward(self.now);
             self.attend(name);
         }
@@ -264,6 +266,7 @@ impl Mesh {
             return;
         }
         member.on_goodbye();
+        self.turns.leave(name);
         self.events.push_back(Event::Goodbye(name.clone()));
         self.reschedule(name);
     }
@@ -337,6 +340,9 @@ impl Mesh {
             return;
         }
         let name = peer.name.clone();
+        let was_known = self.members.contains_key(&name);
+        // What its last link told is out of date.
+        self.stop_watching(&name);
         self.newcomers.forget_name(&name);
         self.turns.leave(&name);
         let member = self.members.entry(name.clone()).or_insert_with(Member::new);
@@ -358,6 +364,9 @@ impl Mesh {
         }
         self.reschedule(&name);
         if !hidden {
+            if !was_known {
+                self.audit_all_soon();
+            }
             self.start_watching(&name, link);
             self.announce_newcomer(&name);
         }
@@ -545,7 +554,7 @@ impl Mesh {
         };
         let last_sign = member.last_sign_of_life().unwrap_or(Time::ZERO);
         let silent_for = self.now.since(last_sign.max(hearing_since));
-        member.is_idle() && silent_for >= self.config.expiry
+        member.is_idle() && member.hold.is_none() && silent_for >= self.config.expiry
     }
 
     fn reschedule(&mut self, name: &NodeName) {

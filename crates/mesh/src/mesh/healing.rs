@@ -15,6 +15,8 @@ use crate::{
 
 /// For a moment every new edge is seen by one of its ends only.
 const ONE_WAY_GRACE: Duration = Duration::from_secs(1);
+/// After an audit that came too late, or before which somebody was not known yet.
+const AUDIT_AGAIN: Duration = Duration::from_secs(1);
 /// In announce intervals: when a daemon that does not lead stops waiting for the one
 /// that does.
 const NOT_LEADING_WAITS: u32 = 2;
@@ -50,8 +52,11 @@ impl Mesh {
                 continue;
             };
             self.plan_audit(&name);
-            let member = self.members.get_mut(&name);
-            if let Some(member) = member.filter(|member| member.watch == Watch::Failed) {
+            let Some(member) = self.members.get_mut(&name) else {
+                continue;
+            };
+            member.audit_sent_at = Some(self.now);
+            if member.watch == Watch::Failed {
                 member.watch = Watch::Asked;
                 let name = name.clone();
                 self.actions.push_back(Action::Watch { name, link });
@@ -66,14 +71,18 @@ impl Mesh {
         self.audits.set(name, Some(self.now + wait));
     }
 
-    pub(super) fn on_peers_seen(&mut self, name: &NodeName, link: LinkId, peers: &[NodeName]) {
+    /// A watcher has begun.
+    pub(super) fn on_watched(&mut self, name: &NodeName, link: LinkId, peers: &[NodeName]) {
+        let linked = self.link(name) == Some(link);
+        if let Some(member) = self.members.get_mut(name).filter(|_| linked) {
+            member.watch = Watch::On;
+        }
+        self.on_peers_seen(name, link, peers);
+    }
+
+    fn on_peers_seen(&mut self, name: &NodeName, link: LinkId, peers: &[NodeName]) {
         if self.link(name) != Some(link) {
             return;
-        }
-        if let Some(member) = self.members.get_mut(name)
-            && member.watch == Watch::Asked
-        {
-            member.watch = Watch::On;
         }
         for peer in peers {
             self.learn(peer);
@@ -106,6 +115,36 @@ impl Mesh {
         let before = self.edges.edge(name, peer);
         self.edges.see(name, peer, connected, self.now);
         self.edge_changed(name, peer, before);
+    }
+
+    /// An audit's answer. While watched, what the watcher told since it was asked is
+    /// newer; and if it says something else than the watcher, that one has died.
+    pub(super) fn on_audited(&mut self, name: &NodeName, link: LinkId, peers: &[NodeName]) {
+        if self.link(name) != Some(link) {
+            return;
+        }
+        let seen_at = self.edges.seen_at(name);
+        let differs = !self.edges.agrees(name, peers);
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        if member.watch == Watch::On && seen_at >= member.audit_sent_at {
+            self.audits.set(name, Some(self.now + AUDIT_AGAIN));
+            return;
+        }
+        if member.watch == Watch::On && differs {
+            member.watch = Watch::Failed;
+            self.audits.set(name, Some(self.now + AUDIT_AGAIN));
+        }
+        self.on_peers_seen(name, link, peers);
+    }
+
+    /// Somebody whom others may have named before we had a place for it.
+    pub(super) fn audit_all_soon(&mut self) {
+        for name in self.linked_nodes().cloned().collect::<Vec<_>>() {
+            let soon = jittered(AUDIT_AGAIN, &mut self.rng);
+            self.audits.set(&name, Some(self.now + soon));
+        }
     }
 
     pub(super) fn on_watch_failed(&mut self, name: &NodeName, link: LinkId) {
@@ -147,13 +186,6 @@ impl Mesh {
     pub(super) fn reconsider_all(&mut self, name: &NodeName) {
         for other in self.linked_to_us(name) {
             self.reconsider(name, &other);
-        }
-        // And at those whose other end we have lost, too.
-        if self.link(name).is_none() {
-            let gone: Vec<_> = self.introductions.pairs_of(name).collect();
-            for pair in gone {
-                self.introductions.settle(&pair);
-            }
         }
     }
 

@@ -3,9 +3,10 @@
 use pgmesh_name::NodeName;
 
 use super::Mesh;
+use crate::edges::Edge;
 use crate::introductions::Pair;
 use crate::member::Hold;
-use crate::{Action, Event, State, Time};
+use crate::{Action, Event, Member, State, Time};
 
 impl Mesh {
     /// All are told, never one alone: a single missing edge can cost a mesh others
@@ -16,6 +17,12 @@ impl Mesh {
         };
         let creation = member.peer.as_ref().map(|peer| peer.creation);
         member.hold = Some(Hold { creation });
+        self.turns.leave(name);
+        if let State::Dialing(dial) = member.state {
+            self.turns.ended(dial);
+            self.actions.push_back(Action::CancelDial(dial));
+            member.state = State::Held;
+        }
         if member.is_idle() {
             member.state = State::Held;
             member.next_dial_at = None;
@@ -32,7 +39,8 @@ impl Mesh {
             self.release(name);
         }
         let pair = Pair::new(a, b);
-        if self.link(a).is_some() && self.link(b).is_some() && a != b {
+        let linked = self.edges.edge(a, b) == Edge::Linked;
+        if self.link(a).is_some() && self.link(b).is_some() && a != b && !linked {
             self.introductions.apart(&pair, self.now, Some(self.now));
         }
     }
@@ -79,7 +87,11 @@ impl Mesh {
         self.drop_member(name);
     }
 
+    /// Nobody is told of a name that was never proven: it would be an atom there.
     fn cut_off(&mut self, name: &NodeName) {
+        if !self.members.get(name).is_some_and(Member::is_proven) {
+            return;
+        }
         let at = self.linked_nodes().filter(|other| *other != name);
         let at = at.cloned().collect();
         let peer = name.clone();

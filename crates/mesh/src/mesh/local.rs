@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgmesh_name::NodeName;
 
 use super::Mesh;
-use crate::{Action, AnnounceScope, Time};
+use crate::{Action, AnnounceScope, Member, Time};
 
 /// After its restart an EPMD is empty until the nodes have registered again.
 const EPMD_FILLS: Duration = Duration::from_secs(10);
@@ -36,12 +36,14 @@ impl Mesh {
     }
 
     pub(super) fn on_local_names(&mut self, names: Vec<NodeName>) {
-        let listed: BTreeSet<_> = names.into_iter().collect();
+        let mut listed: BTreeSet<_> = names.into_iter().collect();
+        listed.remove(&self.config.own);
         for name in &listed {
-            if *name != self.config.own {
-                self.locals.names.insert(name.clone());
-                self.learn(name);
+            let is_new = self.locals.names.insert(name.clone());
+            if is_new {
+                self.on_local_found(name);
             }
+            self.learn(name);
         }
         let complete = match self.locals.epmd {
             Epmd::Complete => true,
@@ -56,8 +58,22 @@ impl Mesh {
         for name in &gone {
             self.locals.names.remove(name);
         }
-        if !gone.is_empty() && self.config.announce != AnnounceScope::None {
-            self.actions.push_back(Action::Goodbye(gone));
+        let was_said = |name: &NodeName| self.members.get(name).is_some_and(Member::is_proven);
+        let said: Vec<_> = gone.into_iter().filter(|name| was_said(name)).collect();
+        if !said.is_empty() && self.config.announce != AnnounceScope::None {
+            self.actions.push_back(Action::Goodbye(said));
+        }
+    }
+
+    /// It runs, whatever it said before; and what it lacks is now ours to mend.
+    fn on_local_found(&mut self, name: &NodeName) {
+        let Some(member) = self.members.get_mut(name) else {
+            return;
+        };
+        member.leaving = false;
+        if self.link(name).is_some() {
+            self.announce_newcomer(name);
+            self.reconsider_all(name);
         }
     }
 

@@ -1,6 +1,6 @@
 //! One daemon: a real mesh, and a model of what surrounds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgmesh_mesh::{
     Action, Config, DialId, Event, Input, IntroductionId, LinkId, Member, Mesh, Time,
@@ -26,6 +26,8 @@ pub struct Daemon {
     /// The node that lives on this daemon's host.
     pub local: Option<usize>,
     pub introductions: u64,
+    /// Everybody that was ever linked.
+    pub proven: BTreeSet<NodeName>,
     pub healed: u64,
     mesh: Mesh,
     dials: BTreeMap<DialId, NodeName>,
@@ -40,6 +42,7 @@ impl Daemon {
             watched: BTreeMap::new(),
             local: None,
             introductions: 0,
+            proven: BTreeSet::new(),
             healed: 0,
             asked: BTreeMap::new(),
             life,
@@ -92,6 +95,7 @@ impl Daemon {
             }
             Input::LinkUp { peer, link } => {
                 self.links.insert(peer.name.clone(), *link);
+                self.proven.insert(peer.name.clone());
             }
             Input::LinkDown { name, link, .. } if self.links.get(name) == Some(link) => {
                 self.links.remove(name);
@@ -136,7 +140,17 @@ impl Daemon {
                 self.announcements += 1;
                 assert_eq!(names.first(), Some(&self.name));
             }
-            Action::Goodbye(_) | Action::Disconnect { .. } => {}
+            Action::Goodbye(names) => {
+                let own = &self.name;
+                let known = |name: &NodeName| name == own || self.proven.contains(name);
+                assert!(names.iter().all(known), "says an unproven name");
+            }
+            Action::Disconnect { peer, .. } => {
+                assert!(
+                    self.proven.contains(peer),
+                    "tells others of {peer}, unproven"
+                );
+            }
             Action::Watch { name, link } | Action::Audit { name, link } => {
                 assert_eq!(self.links.get(name), Some(link), "asks over an old link");
             }

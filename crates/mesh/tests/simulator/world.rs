@@ -671,7 +671,11 @@ impl World {
             running.watched.insert(name.clone(), link);
         }
         let life = running.life;
-        let input = Input::PeersSeen { name, link, peers };
+        let input = if watch {
+            Input::PeersSeen { name, link, peers }
+        } else {
+            Input::Audited { name, link, peers }
+        };
         let news = Happening::News {
             daemon,
             life,
