@@ -74,7 +74,7 @@ impl Daemon {
         let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
         tokio::spawn(async move {
             let input = match node.visible_peers(&name, LIST_LIMITS).await {
-                Ok(peers) => Input::PeersSeen { name, link, peers },
+                Ok(peers) => Input::Audited { name, link, peers },
                 Err(error) => {
                     tracing::debug!("{name} does not say whom it is connected to: {error}");
                     Input::AuditFailed { name, link }
@@ -85,7 +85,12 @@ impl Daemon {
     }
 
     fn introduce(&self, id: IntroductionId, to: NodeName, peer: NodeName) {
-        let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+        let node = self.node.clone();
+        let answer = IntroductionAnswer {
+            outcomes: self.outcomes.clone(),
+            id,
+            outcome: IntroductionOutcome::Failed,
+        };
         tokio::spawn(async move {
             let outcome = match node.introduce(&to, &peer, INTRODUCTION_LIMIT).await {
                 Ok(Introduced::Connected) => IntroductionOutcome::Connected,
@@ -96,8 +101,7 @@ impl Daemon {
                     IntroductionOutcome::Failed
                 }
             };
-            let ended = Input::IntroductionEnded { id, outcome };
-            let _ = outcomes.send(Outcome::Mesh(ended));
+            answer.give(outcome);
         });
     }
 
@@ -200,6 +204,31 @@ impl Drop for DialAnswer {
         };
         // The loop is gone only when the daemon stops.
         let _ = self.outcomes.send(outcome);
+    }
+}
+
+/// Answers an introduction when it is dropped, so that every one is answered.
+struct IntroductionAnswer {
+    outcomes: mpsc::UnboundedSender<Outcome>,
+    id: IntroductionId,
+    outcome: IntroductionOutcome,
+}
+
+impl IntroductionAnswer {
+    /// Says what came of it.
+    fn give(mut self, outcome: IntroductionOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for IntroductionAnswer {
+    fn drop(&mut self) {
+        let ended = Input::IntroductionEnded {
+            id: self.id,
+            outcome: self.outcome.clone(),
+        };
+        // The loop is gone only when the daemon stops.
+        let _ = self.outcomes.send(Outcome::Mesh(ended));
     }
 }
 

@@ -125,6 +125,7 @@ impl Daemon {
                 Wake::NamesEnded => {
                     let news = self.view.postgres_ended();
                     self.tell(news);
+                    self.mesh.handle(now, Input::Leader(false));
                     self.mesh.handle(now, Input::PostgresDown);
                 }
                 Wake::Outcome(outcome) => self.on_outcome(now, outcome),
@@ -147,9 +148,6 @@ impl Daemon {
         let timeout = self.mesh.poll_timeout();
         let timeout_at = timeout.map(|at| self.started_at + at.since_start());
         tokio::select! {
-            // In this order: what a node told before it answered counts before its
-            // answer, and a flood of names keeps nobody else waiting.
-            biased;
             signal = sources.stop.requested() => Wake::Stop(signal),
             () = until(timeout_at) => Wake::Timeout,
             Some(event) = sources.node_events.recv() => Wake::Node(event),
