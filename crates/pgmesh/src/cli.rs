@@ -74,7 +74,7 @@ fn matrix() -> Command {
         .arg(json())
         .arg(switch("full").help("List every pair, also those that are linked"))
         .after_help(
-            "Shown are the visible nodes that the daemon is linked to: up to 30 as a grid,\n\
+            "Shown are the visible nodes that the daemon is linked to: up to 30 as a grid, \
              more as lists of what is not linked. The last line says how it stands.\n\n  \
              missing   both nodes say that they are not connected\n  \
              one-way   one says that they are, the other that they are not\n  \
@@ -93,7 +93,7 @@ fn watch() -> Command {
         .args(daemon_flags())
         .arg(switch("json").help("Print JSON, one object on each line"))
         .after_help(
-            "Ends with Ctrl-C (exit code 0), or with the daemon (exit code 1). Who reads too\n\
+            "Ends with Ctrl-C (exit code 0), or with the daemon (exit code 1). Who reads too \
              slowly is told how many events were missed.\n\n\
              Examples:\n  \
              pgmesh watch\n  \
@@ -139,7 +139,7 @@ fn connect() -> Command {
         .arg(required("a", "A", "One node, alive@host"))
         .arg(required("b", "B", "The other"))
         .after_help(
-            "The daemon must be linked to both, or hold them. Waits up to five seconds until\n\
+            "The daemon must be linked to both, or hold them. Waits up to five seconds until \
              both say that they are connected; exit code 1 if they do not.\n\n\
              Example:\n  \
              pgmesh connect app@10.0.0.7 app@10.0.0.8",
@@ -155,8 +155,8 @@ fn disconnect() -> Command {
             "How long it is held; without this, until pgmesh connect names it or it is restarted",
         ))
         .after_help(
-            "Every node that the daemon is linked to is told to disconnect from it. Held means\n\
-             that nobody is told to connect to it again; what the nodes do by themselves is\n\
+            "Every node that the daemon is linked to is told to disconnect from it. Held means \
+             that nobody is told to connect to it again; what the nodes do by themselves is \
              theirs to decide (a strategy of libcluster connects them again).\n\n\
              Examples:\n  \
              pgmesh disconnect app@10.0.0.7\n  \
