@@ -67,13 +67,26 @@ async fn probe_fails_with_every_other_word_and_says_why() {
     }
 }
 
-#[tokio::test]
-async fn address_that_is_not_allowed_is_not_probed() {
+/// Where only another network may be dialled, and our own EPMD is at this address.
+async fn probe_at_own_host(own_host: [u8; 4]) -> FailureKind {
     let stage = Stage::set_with(|config| {
         config.allow = pgmesh_name::AllowList::parse(["10.0.0.0/8"]).unwrap();
+        config.epmd_host = own_host.into();
     })
     .await;
     let address = SocketAddr::from(([127, 0, 0, 1], stage.peer.port()));
-    let error = stage.node.probe(address).await.unwrap_err();
-    assert_eq!(error.kind(), FailureKind::AddressNotAllowed);
+    stage.node.probe(address).await.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn address_that_is_not_allowed_is_not_probed() {
+    let kind = probe_at_own_host([127, 0, 0, 9]).await;
+    assert_eq!(kind, FailureKind::AddressNotAllowed);
+}
+
+/// The peer says nothing, but it is asked.
+#[tokio::test]
+async fn own_host_is_probed_whatever_may_be_dialled() {
+    let kind = probe_at_own_host([127, 0, 0, 1]).await;
+    assert_eq!(kind, FailureKind::Timeout(Step::Status));
 }
