@@ -47,14 +47,8 @@ pub(crate) struct Apart {
     pub(crate) was_introduced: bool,
     /// Whether they were linked before.
     pub(crate) was_linked: bool,
-    state: Progress,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Progress {
-    /// Not ours to introduce, or not now.
-    Left,
-    Due(Time),
+    /// When it is introduced; `None` if it is not ours, or while it is asked for.
+    due_at: Option<Time>,
 }
 
 /// A question that is under way, also when its pair is settled meanwhile: no pair is
@@ -93,16 +87,15 @@ impl Introductions {
             failures: 0,
             was_introduced: false,
             was_linked: false,
-            state: Progress::Left,
+            due_at: None,
         });
-        let wanted = match (&entry.state, due_at) {
-            _ if self.asked_pairs.contains(pair) => None,
-            (Progress::Left, Some(at)) => Some(at),
-            (Progress::Due(earlier), Some(at)) if entry.failures == 0 && at < *earlier => Some(at),
-            _ => None,
+        let is_sooner = match (entry.due_at, due_at) {
+            (None, Some(_)) => true,
+            (Some(planned), Some(at)) => entry.failures == 0 && at < planned,
+            (_, None) => false,
         };
-        if let Some(at) = wanted {
-            self.set_due(pair, Some(at));
+        if is_sooner && !self.asked_pairs.contains(pair) {
+            self.set_due(pair, due_at);
         }
     }
 
@@ -192,7 +185,7 @@ impl Introductions {
         }
         self.hurried_at = Some(now);
         let failed = |(pair, apart): (&Pair, &Apart)| {
-            let waits = matches!(apart.state, Progress::Due(at) if at > now);
+            let waits = apart.due_at.is_some_and(|at| at > now);
             (waits && apart.failures > 0).then(|| pair.clone())
         };
         let failed: Vec<_> = self.apart.iter().filter_map(failed).collect();
@@ -251,8 +244,7 @@ impl Introductions {
         let Some(apart) = self.apart.get_mut(pair) else {
             return;
         };
-        if let Progress::Due(old) = apart.state {
-            apart.state = Progress::Left;
+        if let Some(old) = apart.due_at.take() {
             let pairs = self.due.entry(old).or_default();
             pairs.remove(pair);
             if pairs.is_empty() {
@@ -260,7 +252,7 @@ impl Introductions {
             }
         }
         if let Some(at) = at {
-            apart.state = Progress::Due(at);
+            apart.due_at = Some(at);
             self.due.entry(at).or_default().insert(pair.clone());
         }
     }

@@ -27,7 +27,6 @@ impl Mesh {
     /// A link to a visible node is up: from here on we want to know what it sees.
     pub(super) fn start_watching(&mut self, name: &NodeName, link: LinkId) {
         let (name, watch) = (name.clone(), self.config.watch_edges);
-        self.edges.lose_view(&name);
         if let Some(member) = self.members.get_mut(&name) {
             member.watch = if watch { Watch::Asked } else { Watch::Off };
         }
@@ -233,16 +232,13 @@ impl Mesh {
         }
     }
 
-    fn should_be_linked(&self, a: &NodeName, b: &NodeName) -> bool {
+    /// Whether these two belong together; those that are linked to us and do not are
+    /// left apart on purpose.
+    pub(super) fn should_be_linked(&self, a: &NodeName, b: &NodeName) -> bool {
         let (Some(first), Some(second)) = (self.members.get(a), self.members.get(b)) else {
             return false;
         };
         a != b && first.belongs() && second.belongs() && first.gets_on_with(second)
-    }
-
-    /// Whether two linked nodes are left apart on purpose.
-    pub(super) fn are_excluded(&self, a: &NodeName, b: &NodeName) -> bool {
-        !self.should_be_linked(a, b)
     }
 
     // Introductions.

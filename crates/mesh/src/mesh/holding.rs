@@ -21,9 +21,8 @@ impl Mesh {
         if let State::Dialing(dial) = member.state {
             self.turns.ended(dial);
             self.actions.push_back(Action::CancelDial(dial));
-            member.state = State::Held;
         }
-        if member.is_idle() {
+        if !matches!(member.state, State::Up(_)) {
             member.state = State::Held;
             member.next_dial_at = None;
         }

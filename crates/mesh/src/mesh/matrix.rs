@@ -38,7 +38,7 @@ impl Mesh {
             for (j, b) in nodes.iter().enumerate().skip(i + 1) {
                 let pairs = match self.edges.edge(a, b) {
                     Edge::Linked => &mut matrix.links,
-                    _ if self.are_excluded(a, b) => &mut matrix.excluded,
+                    _ if !self.should_be_linked(a, b) => &mut matrix.excluded,
                     Edge::Missing => &mut matrix.missing,
                     Edge::OneWay => &mut matrix.one_way,
                     Edge::Unknown => &mut matrix.unknown,

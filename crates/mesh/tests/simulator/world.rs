@@ -645,12 +645,7 @@ impl World {
         } else {
             Input::EdgeDown { name, link, peer }
         };
-        let news = Happening::News {
-            daemon,
-            life,
-            input,
-        };
-        self.queue.plan(self.now + NEWS, news);
+        self.plan_news(daemon, life, NEWS, input);
     }
 
     /// A daemon's watcher or audit tells of all connections.
@@ -676,12 +671,7 @@ impl World {
         } else {
             Input::Audited { name, link, peers }
         };
-        let news = Happening::News {
-            daemon,
-            life,
-            input,
-        };
-        self.queue.plan(self.now + NEWS, news);
+        self.plan_news(daemon, life, NEWS, input);
     }
 
     fn introduce(
@@ -710,6 +700,10 @@ impl World {
             IntroductionOutcome::Refused
         };
         let input = Input::IntroductionEnded { id, outcome };
+        self.plan_news(daemon, life, wait, input);
+    }
+
+    fn plan_news(&mut self, daemon: usize, life: u32, wait: Duration, input: Input) {
         let news = Happening::News {
             daemon,
             life,
