@@ -1,28 +1,17 @@
 //! The routes: on `--http` those that only read, on the control socket these and
 //! those that change the mesh.
 
+use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use axum::{Router, serve::Listener};
 use serde::Deserialize;
 
 use super::events::{self, EventStream};
 use super::{Asker, Question, control};
 
 const STOPPING: &str = "stopping\n";
-
-/// Answers until the daemon ends. Errors of single connections end those alone.
-pub(crate) async fn serve<L>(listener: L, routes: Router)
-where
-    L: Listener,
-    L::Addr: std::fmt::Debug,
-{
-    if let Err(error) = axum::serve(listener, routes).await {
-        tracing::error!("http server ended: {error}");
-    }
-}
 
 /// For anybody who can reach us.
 pub(crate) fn reading(asker: Asker, stream: EventStream) -> Router {

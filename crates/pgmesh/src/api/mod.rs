@@ -1,9 +1,11 @@
 //! What the daemon tells, in which shapes, and over which sockets.
 
+mod connections;
 pub(crate) mod control;
 pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod refusal;
+pub(crate) mod server;
 pub(crate) mod shapes;
 pub(crate) mod socket;
 mod timestamp;

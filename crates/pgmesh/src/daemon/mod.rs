@@ -22,7 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::api::events::EventStream;
 use crate::api::socket::ControlSocket;
-use crate::api::{Asker, http};
+use crate::api::{Asker, http, server};
 use crate::logging;
 use crate::settings::RunSettings;
 use run_loop::{Daemon, Sources};
@@ -77,9 +77,12 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
     let (asker, questions) = Asker::new();
     let stream = EventStream::new();
     let routes = http::controlling(asker.clone(), stream.clone());
-    tokio::spawn(http::serve(control, routes));
+    tokio::spawn(server::serve(control, routes));
     if let Some(listener) = http_listener {
-        tokio::spawn(http::serve(listener, http::reading(asker, stream.clone())));
+        tokio::spawn(server::serve(
+            listener,
+            http::reading(asker, stream.clone()),
+        ));
     }
     let sources = Sources {
         node_events,

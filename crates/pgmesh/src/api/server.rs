@@ -1,0 +1,196 @@
+//! Serves routes to whoever connects, within bounds: a connection costs little,
+//! there are so many at most, and one that does nothing makes room for a new one.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::serve::Listener;
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_io_timeout::TimeoutStream;
+
+use super::connections::{Connections, InUse, Place};
+
+/// How long a connection may take to send the head of a request, or send nothing.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the other side may read nothing of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest head of a request, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+
+/// Answers until the daemon ends. Errors of single connections end those alone.
+pub(crate) async fn serve<L: Listener>(mut listener: L, routes: Router) {
+    let connections = Connections::default();
+    loop {
+        let (stream, _) = listener.accept().await;
+        // None: as many requests are being answered as may be.
+        if let Some(place) = connections.admit() {
+            tokio::spawn(serve_one(stream, routes.clone(), place));
+        }
+    }
+}
+
+async fn serve_one<S>(stream: S, routes: Router, place: Arc<Place>)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(|request: Request<Incoming>| {
+        let in_use = place.take_up();
+        let answer_of = routes.call(request);
+        async move {
+            let answer = |body| Answer {
+                body,
+                _in_use: in_use,
+            };
+            answer_of.await.map(|response| response.map(answer))
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    tokio::select! {
+        // Whatever ended it, it ended for this connection alone.
+        _ = connection => {}
+        () = place.lost() => {}
+    }
+}
+
+/// An answer. Until its last byte has left, the connection is in use.
+struct Answer {
+    body: Body,
+    _in_use: InUse,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use futures_util::stream;
+    use std::io;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::sync::mpsc;
+    use tokio::time::{Instant, sleep};
+
+    /// Connections that are pipes of a few bytes.
+    struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
+
+    impl Listener for Pipes {
+        type Io = DuplexStream;
+        type Addr = ();
+
+        async fn accept(&mut self) -> (DuplexStream, ()) {
+            match self.0.recv().await {
+                Some(pipe) => (pipe, ()),
+                None => std::future::pending().await,
+            }
+        }
+
+        fn local_addr(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn connect_to(routes: Router) -> DuplexStream {
+        let (ours, theirs) = duplex(1024);
+        let (pipes, accepted) = mpsc::unbounded_channel();
+        tokio::spawn(serve(Pipes(accepted), routes));
+        pipes.send(theirs).unwrap();
+        ours
+    }
+
+    fn endless() -> Router {
+        let chunks = stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[b'x'; 512])));
+        let body = || async { Body::from_stream(chunks) };
+        Router::new().route("/", get(body))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_that_nobody_reads_ends_its_connection() {
+        let mut connection = connect_to(endless());
+        connection
+            .write_all(b"GET / HTTP/1.1\r\n\r\n")
+            .await
+            .unwrap();
+        sleep(WRITE_TIMEOUT * 2).await;
+        // What fitted into the pipe, and then its end: an answer still written
+        // would have none.
+        let mut read = Vec::new();
+        connection.read_to_end(&mut read).await.unwrap();
+        assert!(read.starts_with(b"HTTP/1.1 200 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_that_is_read_slowly_goes_on() {
+        let mut connection = connect_to(endless());
+        connection
+            .write_all(b"GET / HTTP/1.1\r\n\r\n")
+            .await
+            .unwrap();
+        for _ in 0..20 {
+            sleep(WRITE_TIMEOUT / 2).await;
+            connection.read_exact(&mut [0; 512]).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_that_asks_nothing_is_closed() {
+        let mut connection = connect_to(endless());
+        connection.write_all(b"GET / HT").await.unwrap();
+        let started = Instant::now();
+        let mut read = Vec::new();
+        connection.read_to_end(&mut read).await.unwrap();
+        assert!(started.elapsed() >= HEAD_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn head_that_is_too_long_is_refused() {
+        let mut connection = connect_to(endless());
+        let (mut reader, mut writer) = tokio::io::split(&mut connection);
+        let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(2 * MAX_HEAD));
+        let mut read = Vec::new();
+        // The other end closes before it has read all.
+        let (_, read_it) = tokio::join!(
+            writer.write_all(long.as_bytes()),
+            reader.read_to_end(&mut read)
+        );
+        read_it.unwrap();
+        assert!(read.starts_with(b"HTTP/1.1 431 "));
+    }
+}
