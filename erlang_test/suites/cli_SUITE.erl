@@ -25,7 +25,7 @@ all() ->
 		wait_also_waits_for_the_daemon,
 		watch_sees_a_node_come_and_go, watch_ends_with_the_daemon,
 		disconnected_node_is_left_alone_until_connect, hold_ends_by_itself, linked_name_is_not_forgotten,
-		requests_that_make_no_sense, changes_are_refused_over_tcp].
+		requests_that_make_no_sense].
 
 init_per_testcase(_, Config) ->
 	lab:open(Config).
@@ -347,25 +347,6 @@ requests_that_make_no_sense(Config) ->
 	true = pgmesh:all_up(Lab, Daemon, ['a@127.0.0.1']),
 	ok.
 
-changes_are_refused_over_tcp(Config) ->
-	ct:comment("--http only reads: what changes the mesh is not there, and nothing takes a POST."),
-	Lab = lab:from(Config),
-	Port = free_port:pick(),
-	Address = "127.0.0.1:" ++ integer_to_list(Port),
-	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
-	Daemon = pgmesh:start(Lab, #{flags => #{"--http" => Address}}),
-	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
-	A = <<"a@127.0.0.1">>,
-	Tcp = {{127, 0, 0, 1}, Port},
-	[{404, _} = request(Tcp, "POST", "/api/v1/" ++ Path, Body) || {Path, Body} <- [
-		{"disconnect", #{node => A}}, {"forget", #{node => A}}, {"connect", #{a => A, b => A}}]],
-	[{405, _} = request(Tcp, "POST", Path, #{})
-		|| Path <- ["/api/v1/status", "/api/v1/matrix", "/api/v1/events"]],
-	{200, _} = request(Tcp, "GET", "/api/v1/matrix", #{}),
-	true = links:complete(Lab, Daemon, [Beam]),
-	{200, #{<<"node">> := A, <<"held_until">> := null}} = post(Daemon, "disconnect", #{node => A}),
-	ok.
-
 %% Helpers.
 
 %% Nodes that say nothing on the channel: what links them is pgmesh alone.
@@ -429,34 +410,7 @@ refused(Daemon, Path, Body) ->
 	{Status, Kind, Path, Body}.
 
 post(#{socket := Socket}, Path, Body) ->
-	request({{local, Socket}, 0}, "POST", "/api/v1/" ++ Path, Body).
-
-%% The status, and the body: decoded if it is JSON.
-request({Address, Port}, Method, Path, Body) ->
-	{ok, Socket} = gen_tcp:connect(Address, Port, [binary, {active, false}], ?BOUND_MS),
-	Json = encode(Body),
-	ok = gen_tcp:send(Socket, [Method, " ", Path, " HTTP/1.1\r\nHost: pgmesh\r\nConnection: close\r\n",
-		"Content-Length: ", integer_to_list(iolist_size(Json)), "\r\n\r\n", Json]),
-	<<"HTTP/1.1 ", Status:3/binary, Answer/binary>> = receive_all(Socket, <<>>),
-	[_, Content] = binary:split(Answer, <<"\r\n\r\n">>),
-	{binary_to_integer(Status), decode(Content)}.
-
-receive_all(Socket, Received) ->
-	case gen_tcp:recv(Socket, 0, ?BOUND_MS) of
-		{ok, Data} -> receive_all(Socket, <<Received/binary, Data/binary>>);
-		{error, closed} -> Received
-	end.
-
-%% An object of texts and numbers, which need no escapes here.
-encode(Object) ->
-	Fields = [["\"", atom_to_list(Key), "\":", value(Value)] || {Key, Value} <- maps:to_list(Object)],
-	["{", lists:join($,, Fields), "}"].
-
-value(Text) when is_binary(Text) -> ["\"", Text, "\""];
-value(Number) -> integer_to_list(Number).
-
-decode(<<"{", _/binary>> = Json) -> json_text:decode(Json);
-decode(Text) -> Text.
+	http_client:request({{local, Socket}, 0}, "POST", "/api/v1/" ++ Path, Body).
 
 last_line(Text) ->
 	lists:last(binary:split(string:trim(Text), <<"\n">>, [global])).

@@ -8,13 +8,12 @@
 -compile(export_all).
 -compile(nowarn_export_all).
 
+-import(bystander, [await_pings/1, max_growth_mb/0, measured/3, measured/4, start_healthy/1, start_healthy/2, unharmed/1]).
 -import(eventually, [eventually/2]).
 
 -define(BOUND_MS, 15000).
--define(PING_BOUND_MS, 5000).
--define(MAX_GROWTH_MB, 100).
+-define(CLOSED_MS, 5000).
 -define(MAX_QUEUED_MB, 135). %% twice the default --max-frame
--define(PINGS, 100).
 -define(PGMESH, 'pgmesh@127.0.0.1').
 -define(SILENT, 1000).
 -define(NAMES, 200).
@@ -81,7 +80,7 @@ bad_first_frames(Config) ->
 		Times = [begin
 			Socket = raw_peer:connect(Port),
 			_ = raw_peer:send(Socket, Bytes),
-			{Us, Ending} = timer:tc(raw_peer, await_closed, [Socket, ?PING_BOUND_MS]),
+			{Us, Ending} = timer:tc(raw_peer, await_closed, [Socket, ?CLOSED_MS]),
 			{What, closed} = {What, Ending},
 			ok = raw_peer:close(Socket),
 			Us / 1000
@@ -99,7 +98,7 @@ own_name_is_not_allowed(Config) ->
 			Socket = raw_peer:connect(Port),
 			ok = raw_peer:send(Socket, raw_peer:name_frame(atom_to_binary(?PGMESH))),
 			<<"snot_allowed">> = raw_peer:receive_handshake_frame(Socket),
-			closed = raw_peer:await_closed(Socket, ?PING_BOUND_MS),
+			closed = raw_peer:await_closed(Socket, ?CLOSED_MS),
 			raw_peer:close(Socket)
 		end || _ <- lists:seq(1, ?NAMES)],
 		await_pings(World)
@@ -184,7 +183,7 @@ length_of_4_gb(Config) ->
 	by_one_and_many(World, "length", fun(Name) ->
 		Socket = raw_peer:link(World, Name),
 		ok = raw_peer:send(Socket, <<16#FFFFFFFF:32, 0, 0>>),
-		closed = raw_peer:await_closed(Socket, ?PING_BOUND_MS),
+		closed = raw_peer:await_closed(Socket, ?CLOSED_MS),
 		raw_peer:close(Socket)
 	end),
 	[_ | _] = string:find(binary_to_list(pgmesh:log(Daemon)), "frame_too_large"),
@@ -263,7 +262,7 @@ answers_of_millions(Config) ->
 one_that_never_reads(Config) ->
 	ct:comment("A node that asks and never reads is dropped at a bound, and named."),
 	#{daemon := Daemon} = World = start_healthy(Config),
-	measured(World, "one that never reads", ?MAX_GROWTH_MB + ?MAX_QUEUED_MB, fun() ->
+	measured(World, "one that never reads", max_growth_mb() + ?MAX_QUEUED_MB, fun() ->
 		Name = <<"never@127.0.0.1">>,
 		Socket = raw_peer:link(World, Name),
 		{Us, {Outcome, Megabytes}} = timer:tc(fun() -> ask_without_reading(Socket, Name, ?QUESTION_MB) end),
@@ -278,7 +277,7 @@ one_that_never_reads(Config) ->
 many_that_never_read(Config) ->
 	ct:comment("Two hundred nodes that ask and never read cost no more than one of them may."),
 	World = start_healthy(Config),
-	measured(World, "200 that never read", ?MAX_GROWTH_MB + ?MAX_QUEUED_MB, fun() ->
+	measured(World, "200 that never read", max_growth_mb() + ?MAX_QUEUED_MB, fun() ->
 		Links = [{Name, raw_peer:link(World, Name)} || Name <- names("never")],
 		Outcomes = [ask_without_reading(Socket, Name, ?QUESTION_MB_OF_MANY) || {Name, Socket} <- Links],
 		ct_console:note("~b of ~b dropped after ~b MB of questions each",
@@ -287,49 +286,6 @@ many_that_never_read(Config) ->
 		close_all([Socket || {_, Socket} <- Links])
 	end),
 	unharmed(World).
-
-%% Helpers: the healthy node, and what an attack costs it.
-
-start_healthy(Config) ->
-	start_healthy(Config, #{}).
-
-start_healthy(Config, Flags) ->
-	#{epmd_port := EpmdPort, cookie := Cookie} = Lab = lab:from(Config),
-	Beam = beam_node:start(Lab, #{name => 'healthy@127.0.0.1', beacon => true}),
-	Daemon = pgmesh:start(Lab, #{flags => Flags}),
-	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
-	ok = beam_node:clear_events(Beam),
-	#{now := Before} = pgmesh:memory(Daemon),
-	#{lab => Lab, beam => Beam, daemon => Daemon, memory_before => Before,
-		port => scratch_epmd:node_port(EpmdPort, "pgmesh"), cookie => Cookie}.
-
-measured(World, What, Attack) ->
-	measured(World, What, ?MAX_GROWTH_MB, Attack).
-
-measured(#{beam := Beam, daemon := Daemon, memory_before := Before}, What, MaxGrowth, Attack) ->
-	ok = beam_node:call(Beam, ping_watch, start, [?PGMESH]),
-	{Us, _} = timer:tc(Attack),
-	#{pings := Pings, not_pong := NotPong, worst_ms := Worst} = beam_node:call(Beam, ping_watch, stop, []),
-	#{now := After, peak := Peak} = pgmesh:memory(Daemon),
-	ct_console:note("~s, ~.1f s: ~b pings, worst ~.1f ms (target 100); memory ~.1f MB before, ~.1f after, ~.1f peak",
-		[What, Us / 1000000, Pings, Worst, Before, After, Peak]),
-	{What, 0} = {What, NotPong},
-	{What, true} = {What, Worst < ?PING_BOUND_MS},
-	{What, true} = {What, Peak - Before < MaxGrowth}.
-
-%% While the attack lasts.
-await_pings(#{beam := Beam}) ->
-	Enough = beam_node:call(Beam, ping_watch, count, []) + ?PINGS,
-	_ = eventually(fun() -> beam_node:call(Beam, ping_watch, count, []) >= Enough end, ?BOUND_MS),
-	ok.
-
-%% After all that: the same links, the same program.
-unharmed(#{lab := Lab, beam := Beam, daemon := Daemon}) ->
-	[] = links:lost(Beam),
-	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
-	running = pgmesh:await_exit(Daemon, 0),
-	nomatch = string:find(pgmesh:log(Daemon), <<"panicked">>),
-	ok.
 
 %% Helpers: attacks.
 
