@@ -1,22 +1,21 @@
 %% Speaks HTTP to a daemon byte by byte, also as no client should.
 -module(http_client).
 
--export([connect/1, request/4, ask/2, ask/3, send/2, answer/1, await_closed/2]).
+-export([connect/1, request/4, ask/2, send/2, await_closed/2]).
 
 -export_type([address/0, answer/0]).
 
 -type address() :: {inet:ip_address() | {local, string()}, inet:port_number()}.
-%% The status, and the body: decoded if it is a JSON object.
--type answer() :: {100..599, binary() | json_text:json()}.
+%% The status, and the body: decoded if it is a JSON object or array.
+-type answer() :: {100..599, binary() | json_text:json()} | closed | {no_connection, inet:posix()}.
 
 -define(ANSWER_MS, 15000).
 %% Little is buffered on this side: what is not read stays with the server.
 -define(SMALL_BUFFER, 4096).
 
 -spec connect(address()) -> gen_tcp:socket().
-connect({Address, Port}) ->
-	{ok, Socket} = gen_tcp:connect(Address, Port,
-		[binary, {active, false}, {recbuf, ?SMALL_BUFFER}, {buffer, ?SMALL_BUFFER}], ?ANSWER_MS),
+connect(Address) ->
+	{ok, Socket} = open(Address),
 	Socket.
 
 %% A request with a JSON object of texts and numbers, which need no escapes here.
@@ -26,33 +25,23 @@ request(Address, Method, Path, Object) ->
 	ask(Address, [Method, " ", Path, " HTTP/1.1\r\nHost: pgmesh\r\nConnection: close\r\n",
 		"Content-Length: ", integer_to_list(iolist_size(Json)), "\r\n\r\n", Json]).
 
-%% Sends these bytes over a connection of their own and reads the answer.
--spec ask(address(), iodata()) -> answer() | closed.
+%% Sends these bytes over a connection of their own, and reads the answer with
+%% which it ends.
+-spec ask(address(), iodata()) -> answer().
 ask(Address, Bytes) ->
-	ask(Address, Bytes, fun answer/1).
-
--spec ask(address(), iodata(), fun((gen_tcp:socket()) -> Result)) -> Result.
-ask(Address, Bytes, Read) ->
-	Socket = connect(Address),
-	_ = send(Socket, Bytes),
-	Result = Read(Socket),
-	ok = gen_tcp:close(Socket),
-	Result.
+	case open(Address) of
+		{ok, Socket} ->
+			_ = send(Socket, Bytes),
+			Received = receive_all(Socket, <<>>),
+			ok = gen_tcp:close(Socket),
+			answer(Received);
+		{error, Reason} -> {no_connection, Reason}
+	end.
 
 %% Whether the other side still took it.
 -spec send(gen_tcp:socket(), iodata()) -> ok | {error, term()}.
 send(Socket, Bytes) ->
 	gen_tcp:send(Socket, Bytes).
-
-%% The answer of a connection that ends with it.
--spec answer(gen_tcp:socket()) -> answer() | closed.
-answer(Socket) ->
-	case receive_all(Socket, <<>>) of
-		<<"HTTP/1.", _, " ", Status:3/binary, Answer/binary>> ->
-			[_, Content] = binary:split(Answer, <<"\r\n\r\n">>),
-			{binary_to_integer(Status), decode(Content)};
-		<<>> -> closed
-	end.
 
 %% True once the other side has closed; for eventually/2.
 -spec await_closed(gen_tcp:socket(), timeout()) -> boolean().
@@ -64,6 +53,16 @@ await_closed(Socket, TimeoutMs) ->
 	end.
 
 %% Helpers.
+
+open({Address, Port}) ->
+	gen_tcp:connect(Address, Port,
+		[binary, {active, false}, {recbuf, ?SMALL_BUFFER}, {buffer, ?SMALL_BUFFER}], ?ANSWER_MS).
+
+answer(<<"HTTP/1.", _, " ", Status:3/binary, Answer/binary>>) ->
+	[_, Content] = binary:split(Answer, <<"\r\n\r\n">>),
+	{binary_to_integer(Status), decode(Content)};
+answer(<<>>) ->
+	closed.
 
 receive_all(Socket, Received) ->
 	case gen_tcp:recv(Socket, 0, ?ANSWER_MS) of
@@ -80,4 +79,5 @@ value(Text) when is_binary(Text) -> ["\"", Text, "\""];
 value(Number) -> integer_to_list(Number).
 
 decode(<<"{", _/binary>> = Json) -> json_text:decode(Json);
+decode(<<"[", _/binary>> = Json) -> json_text:decode(Json);
 decode(Text) -> Text.

@@ -2,7 +2,7 @@
 %%
 %% A test that looks before and after a fault does not see a state that was wrong
 %% for a moment in between: a `listening` of a session that is gone, a member that
-%% was forgotten and heard again.
+%% was forgotten and heard again, a daemon that was not ready any more.
 -module(status_watch).
 -behaviour(gen_server).
 
@@ -63,7 +63,7 @@ start_link(Settings) ->
 init(Settings) ->
 	self() ! look,
 	{ok, Settings#{deaf_from => never, started_ms => now_ms(), state => none, kinds => [],
-		answers => 0, slowest_ms => 0.0, untrue => []}}.
+		was_ready => false, answers => 0, slowest_ms => 0.0, untrue => []}}.
 
 handle_call({deaf_from, Time}, _From, State) ->
 	{reply, ok, State#{deaf_from := Time}};
@@ -89,8 +89,10 @@ look(#{daemon := Daemon, answers := Answers, slowest_ms := Slowest} = State) ->
 	Asked = now_ms(),
 	{StatusUs, Status} = timer:tc(control_socket, get, [Daemon, "/api/v1/status"]),
 	{MembersUs, Members} = timer:tc(control_socket, get, [Daemon, "/api/v1/members"]),
-	Wrong = wrong_with_status(Status, Asked, State) ++ wrong_with_members(Members, State),
+	{IsReady, Unready} = readiness(control_socket:ask(Daemon, "/readyz"), State),
+	Wrong = wrong_with_status(Status, Asked, State) ++ wrong_with_members(Members, State) ++ Unready,
 	note_wrong(Wrong, Asked, Status, State#{
+		was_ready := IsReady,
 		answers := Answers + 1,
 		slowest_ms := lists:max([Slowest, StatusUs / 1000, MembersUs / 1000]),
 		state := postgres_state(Status),
@@ -136,6 +138,12 @@ is_up(Name, Members) ->
 	lists:any(fun(#{<<"node">> := Node, <<"state">> := State}) ->
 		Node =:= Name andalso State =:= <<"up">>
 	end, Members).
+
+%% Whoever was ready once stays so: no fault of Postgres takes a pod out of its
+%% service.
+readiness({200, <<"ready\n">>}, _) -> {true, []};
+readiness({503, <<"not ready: ", _/binary>>}, #{was_ready := false}) -> {false, []};
+readiness(Other, #{was_ready := WasReady}) -> {WasReady, [{no_longer_ready, Other}]}.
 
 named(Judgements) ->
 	[What || {What, true} <- Judgements].
