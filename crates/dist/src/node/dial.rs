@@ -23,7 +23,8 @@ const OTHER_DIAL_LIMIT: Duration = Duration::from_secs(2);
 impl Node {
     /// Dials a node, and returns once there is a link to it, whoever opened it.
     /// Unless `accept_hidden`, hidden nodes are turned away before a digest
-    /// leaves us.
+    /// leaves us; to a [`dynamic`](Self::dynamic) node every peer shows itself as
+    /// hidden.
     ///
     /// Returns at once if there is a link already. While another call dials the
     /// same node, waits for the end of that and dials itself if it brought no link.

@@ -1,0 +1,59 @@
+//! Links to some nodes, and connects those of them that are apart.
+//!
+//!     cargo run -p pgmesh-dist --example heal -- app1@127.0.0.1 app2@127.0.0.1 app3@127.0.0.1
+//!
+//! The cookie is in `PGMESH_COOKIE`, EPMD's port in `ERL_EPMD_PORT` if it is not
+//! the usual one.
+
+use std::env;
+use std::error::Error;
+use std::time::Duration;
+
+use pgmesh_dist::{CallLimits, Cookie, Node, NodeConfig, epmd};
+use pgmesh_name::NodeName;
+
+const LIMITS: CallLimits = CallLimits {
+    time: Duration::from_secs(5),
+    answer_bytes: 1024 * 1024,
+};
+
+#[tokio::main(flavor = "current_thread")]
+#[allow(clippy::print_stdout)]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let nodes = env::args()
+        .skip(1)
+        .map(|name| name.parse())
+        .collect::<Result<Vec<NodeName>, _>>()?;
+    let node = start().await?;
+    for name in &nodes {
+        node.connect(name, true).await?;
+    }
+    for name in &nodes {
+        let seen = node.visible_peers(name, LIMITS).await?;
+        // The smaller name of each pair is told, so that no pair is told twice.
+        let apart = nodes
+            .iter()
+            .filter(|peer| *peer > name && !seen.contains(peer));
+        for peer in apart {
+            let outcome = node.introduce(name, peer, LIMITS.time).await?;
+            println!("{name} and {peer} were apart: {outcome:?}");
+        }
+    }
+    println!("looked at {} nodes", nodes.len());
+    node.stop();
+    Ok(())
+}
+
+/// A hidden node that only dials, and is named by the first peer.
+async fn start() -> Result<Node, Box<dyn Error>> {
+    let cookie = Cookie::new(&env::var("PGMESH_COOKIE")?);
+    let config = NodeConfig {
+        epmd_port: match env::var("ERL_EPMD_PORT") {
+            Ok(port) => port.parse()?,
+            Err(_) => epmd::DEFAULT_PORT,
+        },
+        ..NodeConfig::new("heal@127.0.0.1".parse()?, cookie)
+    };
+    let (node, _events) = Node::dynamic(config);
+    Ok(node)
+}
