@@ -25,4 +25,5 @@ carried_out(Name) ->
 
 run("join", Lab) -> bench_join:run(Lab);
 run("memory", Lab) -> bench_memory:run(Lab);
-run("start", Lab) -> bench_start:run(Lab).
+run("start", Lab) -> bench_start:run(Lab);
+run("pages", Lab) -> bench_pages:run(Lab).
