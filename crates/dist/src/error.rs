@@ -99,6 +99,42 @@ impl Step {
 }
 
 impl FailureKind {
+    /// Every kind, for tables.
+    pub const ALL: [Self; 32] = [
+        Self::HostUnknown,
+        Self::AddressNotAllowed,
+        Self::EpmdUnreachable,
+        Self::NameUnknown,
+        Self::Refused,
+        Self::Timeout(Step::Resolve),
+        Self::Timeout(Step::Epmd),
+        Self::Timeout(Step::Connect),
+        Self::Timeout(Step::Name),
+        Self::Timeout(Step::Status),
+        Self::Timeout(Step::Challenge),
+        Self::Timeout(Step::ChallengeReply),
+        Self::Timeout(Step::ChallengeAck),
+        Self::CookieRejectedByPeer,
+        Self::CookieRejectedByUs,
+        Self::NotAllowed,
+        Self::NameMismatch,
+        Self::OwnName,
+        Self::LongShortNames,
+        Self::Flags,
+        Self::NotPublic,
+        Self::Simultaneous,
+        Self::Superseded,
+        Self::AlreadyLinked,
+        Self::Malformed,
+        Self::ClosedByPeer,
+        Self::ClosedByUs,
+        Self::Replaced,
+        Self::TickTimeout,
+        Self::FrameTooLarge,
+        Self::QueueFull,
+        Self::Io,
+    ];
+
     /// The label.
     pub fn as_str(self) -> &'static str {
         match self {

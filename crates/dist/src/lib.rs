@@ -24,8 +24,8 @@ pub mod terms;
 
 pub use cookie::Cookie;
 pub use error::{CallError, ConnectError, FailureKind, LinkError, ProbeError, StartError, Step};
-pub use link::LinkId;
+pub use link::{LinkId, Traffic};
 pub use node::{
     CallLimits, Counters, Direction, Introduced, MeshIntent, Node, NodeConfig, NodeEvent,
-    NodeEvents, PeerInfo, Probed,
+    NodeEvents, NodeTraffic, PeerInfo, Probed,
 };

@@ -44,6 +44,36 @@ async fn only_link_down(events: &mut NodeEvents, only: LinkId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_went_over_a_link_is_counted_when_it_has_ended_too() {
+    let epmd = ScratchEpmd::start().await;
+    let (a, mut a_events) = start(&epmd, "a@127.0.0.1").await;
+    let (b, _b_events) = start(&epmd, "b@127.0.0.1").await;
+    let b_name = b.name().unwrap().clone();
+    a.connect(&b_name, true).await.unwrap();
+    let link = link_up(&mut a_events).await;
+    let limits = CallLimits {
+        time: Duration::from_millis(200),
+        answer_bytes: 1024,
+    };
+    // Nobody answers calls there, but the question goes out.
+    let asked = a.call(&b_name, "erlang", "node", Vec::new(), limits).await;
+    assert!(asked.is_err());
+    let traffic = a.traffic();
+    let [(name, over_link)] = &traffic.links[..] else {
+        panic!("{traffic:?}");
+    };
+    assert_eq!(*name, b_name);
+    assert!(over_link.sent_messages >= 1 && over_link.sent_bytes > 20);
+    assert_eq!(traffic.total, *over_link);
+    a.disconnect(&b_name);
+    only_link_down(&mut a_events, link).await;
+    let after = a.traffic();
+    assert!(after.links.is_empty());
+    assert!(after.total.sent_messages >= traffic.total.sent_messages);
+    assert_eq!(after.total.queued_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_simultaneous_connects_end_in_one_link_each() {
     let epmd = ScratchEpmd::start().await;
     let (a, mut a_events) = start(&epmd, "a@127.0.0.1").await;

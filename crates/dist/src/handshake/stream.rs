@@ -1,6 +1,6 @@
 //! Drives a handshake over a byte stream, with a deadline at each step.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -19,16 +19,28 @@ pub(crate) struct HandshakeStream<S> {
     stream: S,
     buffer: BytesMut,
     limit: Duration,
+    begun_at: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
     /// `limit` bounds each step by itself, as OTP's net_setuptime does.
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
+        Self::begun_at(Instant::now(), stream, limit)
+    }
+
+    /// The same, where the connection was begun before it stood.
+    pub(crate) fn begun_at(begun_at: Instant, stream: S, limit: Duration) -> Self {
         Self {
             stream,
             buffer: BytesMut::with_capacity(256),
             limit,
+            begun_at,
         }
+    }
+
+    /// How long ago the connection was begun.
+    pub(crate) fn age(&self) -> Duration {
+        self.begun_at.elapsed()
     }
 
     pub(crate) fn into_parts(self) -> (S, BytesMut) {

@@ -9,6 +9,7 @@ mod control;
 mod frames;
 mod reader;
 mod ticks;
+mod traffic;
 mod writer;
 
 pub(crate) use answers::{Answered, answer, monitor_exit};
@@ -16,6 +17,7 @@ pub(crate) use control::Control;
 pub(crate) use frames::frame_of;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frames::take_frame;
+pub use traffic::Traffic;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +29,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, FailureKind};
+use traffic::Counting;
 
 /// Names one link for as long as the process lives; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +64,7 @@ struct Shared {
     total: TotalQueued,
     max_queued: usize,
     reads: AtomicU64,
+    counting: Counting,
     over: CancellationToken,
     failure: std::sync::OnceLock<Failure>,
 }
@@ -81,6 +85,12 @@ impl LinkSender {
         }
         // A closed queue means that the link is over, and its end is told elsewhere.
         let _ = self.queue.send(frame);
+    }
+
+    /// What went over the link so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let queued = self.shared.queued.load(Ordering::Relaxed);
+        self.shared.counting.traffic(queued)
     }
 
     /// Ends the link; [`LinkTasks::run`] returns why.
@@ -123,6 +133,7 @@ pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, Lin
         total: Arc::clone(total),
         max_queued: config.max_queued,
         reads: AtomicU64::new(0),
+        counting: Counting::default(),
         over: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),
     });
@@ -202,6 +213,35 @@ mod tests {
         let limit = Duration::from_secs(10);
         let read = tokio::time::timeout(limit, theirs.read_exact(&mut ticks)).await;
         read.expect("no ticks in time").unwrap();
+        link.abort();
+    }
+
+    #[tokio::test]
+    async fn what_goes_over_a_link_is_counted() {
+        let config = LinkConfig {
+            net_ticktime: Duration::from_millis(400),
+            max_frame: 1024,
+            max_queued: 4096,
+        };
+        let (sender, tasks) = open(&config, &TotalQueued::default());
+        sender.send(frames::frame(&[b"ab"]));
+        sender.send(frames::frame(&[b"c"]));
+        assert_eq!(sender.traffic().queued_bytes, 7 + 6 + 2 * 128);
+        let (ours, mut theirs) = duplex(1024);
+        // A message came with the handshake, and a tick behind it.
+        let received = BytesMut::from(&b"\0\0\0\x02pq\0\0\0\0"[..]);
+        let link = tokio::spawn(tasks.run(ours, received, drop));
+        let limit = Duration::from_secs(10);
+        // Both messages, and the tick after the first interval without a write.
+        let mut written = [0; 7 + 6 + 4];
+        let read = tokio::time::timeout(limit, theirs.read_exact(&mut written)).await;
+        read.expect("no tick in time").unwrap();
+        let traffic = sender.traffic();
+        assert_eq!(traffic.received_bytes, 10);
+        assert_eq!((traffic.received_messages, traffic.received_ticks), (1, 1));
+        assert_eq!(traffic.sent_messages, 2);
+        assert!(traffic.sent_bytes >= 17 && traffic.sent_ticks >= 1);
+        assert_eq!(traffic.queued_bytes, 0);
         link.abort();
     }
 

@@ -22,11 +22,16 @@ pub(super) async fn read(
     max_frame: usize,
     mut handle: impl FnMut(Bytes),
 ) -> Failure {
+    let counting = &shared.counting;
+    counting.received_bytes.add(buffer.len());
     loop {
         loop {
             match take_frame(&mut buffer, max_frame) {
-                Ok(Some(body)) if body.is_empty() => {}
-                Ok(Some(body)) => handle(body),
+                Ok(Some(body)) if body.is_empty() => counting.received_ticks.add(1),
+                Ok(Some(body)) => {
+                    counting.received_messages.add(1);
+                    handle(body);
+                }
                 Ok(None) => break,
                 Err(failure) => return failure,
             }
@@ -37,8 +42,11 @@ pub(super) async fn read(
         buffer.reserve(READ_SIZE);
         match stream.read_buf(&mut buffer).await {
             Ok(0) => return Failure::closed_by_peer(),
-            Ok(_) => shared.reads.fetch_add(1, Ordering::Relaxed),
+            Ok(count) => {
+                counting.received_bytes.add(count);
+                shared.reads.fetch_add(1, Ordering::Relaxed);
+            }
             Err(error) => return Failure::io(&error),
-        };
+        }
     }
 }

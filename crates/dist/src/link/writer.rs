@@ -33,8 +33,9 @@ pub(super) async fn write(
     loop {
         tokio::select! {
             written = stream.write_buf(&mut outgoing.current), if outgoing.has_more() => {
-                if let Err(error) = written {
-                    return Failure::io(&error);
+                match written {
+                    Ok(count) => shared.counting.sent_bytes.add(count),
+                    Err(error) => return Failure::io(&error),
                 }
                 outgoing.written(shared);
                 writes += 1;
@@ -53,7 +54,10 @@ pub(super) async fn write(
                 match clock.on_interval(shared.reads.load(Ordering::Relaxed), writes) {
                     TickDue::Nothing => {}
                     TickDue::Tick if outgoing.has_more() => {}
-                    TickDue::Tick => outgoing.current = TICK,
+                    TickDue::Tick => {
+                        outgoing.current = TICK;
+                        shared.counting.sent_ticks.add(1);
+                    }
                     TickDue::PeerIsGone => {
                         let detail = format!("nothing was heard for {net_ticktime:?}");
                         return Failure::new(FailureKind::TickTimeout, detail);
@@ -70,6 +74,8 @@ struct Outgoing {
     current: Bytes,
     /// What `current` counted for in the queue.
     current_cost: usize,
+    /// How many frames are in it; a tick is none.
+    current_frames: usize,
     waiting: Vec<Bytes>,
     /// How many of `waiting` have been moved to `current`.
     moved: usize,
@@ -83,6 +89,8 @@ impl Outgoing {
     fn written(&mut self, shared: &Shared) {
         if !self.has_more() {
             shared.sent(std::mem::take(&mut self.current_cost));
+            let frames = std::mem::take(&mut self.current_frames);
+            shared.counting.sent_messages.add(frames);
             self.join();
         }
     }
@@ -100,6 +108,7 @@ impl Outgoing {
             joined += 1;
         }
         self.current_cost = rest[..joined].iter().map(cost).sum();
+        self.current_frames = joined;
         self.current = match &rest[..joined] {
             [] => Bytes::new(),
             [one] => one.clone(),

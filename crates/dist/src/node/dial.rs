@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgmesh_name::NodeName;
 use tokio::net::TcpStream;
@@ -126,11 +126,13 @@ impl Inner {
         self.check_form(peer)?;
         let host = self.resolve(peer).await?;
         let port = self.ask_epmd(host, peer).await?;
+        let begun_at = Instant::now();
         let stream = self.open(SocketAddr::new(host, port)).await?;
         if !self.links().table.send_name(peer, attempt) {
             return Err(superseded());
         }
-        let mut stream = HandshakeStream::new(stream, self.config.setup_timeout);
+        let limit = self.config.setup_timeout;
+        let mut stream = HandshakeStream::begun_at(begun_at, stream, limit);
         let initiator = Initiator::new(self.local(), peer.clone(), accept_hidden, rand::random());
         let wants_link = || self.links().table.wants_link(peer);
         let proven = handshake::dial(&mut stream, initiator, wants_link).await?;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
+use pgmesh_name::NodeName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::link_table::Attempt;
-use super::{Direction, Inner, Links, NodeEvent, PeerInfo, own_pid};
+use super::{Direction, Inner, Links, NodeEvent, NodeTraffic, PeerInfo, own_pid};
 use crate::LinkError;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{HandshakeStream, Proven, is_hidden};
@@ -34,7 +36,7 @@ impl Inner {
             hidden: is_hidden(proven.flags),
             direction,
         };
-        if !self.enter(&peer, link, dialled, &sender) {
+        if !self.enter(&peer, link, dialled, &sender, stream.age()) {
             return false;
         }
         let inner = Arc::clone(self);
@@ -55,6 +57,7 @@ impl Inner {
         link: LinkId,
         dialled: Option<Attempt>,
         sender: &LinkSender,
+        after: Duration,
     ) -> bool {
         let mut links = self.links();
         // Under the lock: what `stop` did not see must not come up behind it.
@@ -70,7 +73,7 @@ impl Inner {
         }
         links.senders.insert(link, sender.clone());
         let peer = peer.clone();
-        self.tell(NodeEvent::LinkUp { peer, link });
+        self.tell(NodeEvent::LinkUp { peer, link, after });
         self.note_change();
         true
     }
@@ -145,7 +148,20 @@ impl Links {
     /// Removes what belongs to one link.
     fn remove(&mut self, link: LinkId) -> Option<LinkSender> {
         self.watches.remove(&link);
-        self.senders.remove(&link)
+        let sender = self.senders.remove(&link)?;
+        self.ended += sender.traffic().ended();
+        Some(sender)
+    }
+
+    pub(super) fn traffic(&self) -> NodeTraffic {
+        let link = |name: &NodeName| {
+            let sender = self.senders.get(&self.table.link(name)?)?;
+            Some((name.clone(), sender.traffic()))
+        };
+        let links: Vec<_> = self.table.linked().filter_map(link).collect();
+        let mut total = self.ended;
+        links.iter().for_each(|(_, traffic)| total += *traffic);
+        NodeTraffic { total, links }
     }
 
     pub(super) fn cancel_dial(&mut self, attempt: Attempt) {

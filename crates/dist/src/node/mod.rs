@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{Local, LocalName};
-use crate::link::{LinkConfig, LinkId, LinkSender, TotalQueued};
+use crate::link::{LinkConfig, LinkId, LinkSender, TotalQueued, Traffic};
 use crate::{Cookie, LinkError, StartError, epmd};
 pub use calls::CallLimits;
 use calls::Calls;
@@ -133,6 +133,9 @@ pub enum NodeEvent {
         peer: PeerInfo,
         /// Which.
         link: LinkId,
+        /// How long it took, from the beginning of our TCP connect, or from the
+        /// moment that the peer's was accepted.
+        after: Duration,
     },
     /// A link is gone. Not told of links that were replaced.
     LinkDown {
@@ -231,6 +234,15 @@ pub struct Counters {
     pub refused_names: u64,
 }
 
+/// What went over a node's links.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeTraffic {
+    /// Over all links since the start, those that have ended included.
+    pub total: Traffic,
+    /// Over each link that is up, in the order of names.
+    pub links: Vec<(NodeName, Traffic)>,
+}
+
 #[derive(Clone, Debug)]
 struct Identity {
     name: NodeName,
@@ -243,6 +255,8 @@ struct Links {
     senders: HashMap<LinkId, LinkSender>,
     dials: HashMap<u64, CancellationToken>,
     watches: HashMap<LinkId, Watch>,
+    /// What went over links that have ended.
+    ended: Traffic,
 }
 
 impl Node {
@@ -320,6 +334,11 @@ impl Node {
             undelivered_messages: counting.undelivered.load(Ordering::Relaxed),
             refused_names: counting.refused_names.load(Ordering::Relaxed),
         }
+    }
+
+    /// What went over the links so far.
+    pub fn traffic(&self) -> NodeTraffic {
+        self.inner.links().traffic()
     }
 
     /// The nodes that we are linked to, in order. For whoever missed the events.

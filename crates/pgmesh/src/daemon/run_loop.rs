@@ -187,7 +187,7 @@ impl Daemon {
 
     fn on_node_event(&mut self, now: Time, event: NodeEvent) {
         match event {
-            NodeEvent::LinkUp { peer, link } => {
+            NodeEvent::LinkUp { peer, link, .. } => {
                 self.view.link_up(&peer, link);
                 if !peer.hidden {
                     self.ask_otp(link, peer.name.clone());
