@@ -12,6 +12,8 @@ pub(crate) struct Ears {
     patience: Duration,
     deaf_at: Instant,
     second_chance: bool,
+    /// When our own words went out that have not come back yet.
+    said_at: Option<Instant>,
 }
 
 impl Ears {
@@ -26,6 +28,7 @@ impl Ears {
             patience,
             deaf_at: Instant::now() + patience,
             second_chance: true,
+            said_at: None,
         }
     }
 
@@ -38,8 +41,16 @@ impl Ears {
         self.deaf_at
     }
 
-    pub(crate) fn on_echo(&mut self) {
+    /// Our own words go out.
+    pub(crate) fn on_said(&mut self) {
+        self.said_at.get_or_insert_with(Instant::now);
+    }
+
+    /// How long they took to come back; `None` if others said our name.
+    pub(crate) fn on_echo(&mut self) -> Option<Duration> {
+        let after = self.said_at.map(|at| at.elapsed());
         *self = Self::with_patience(self.patience);
+        after
     }
 
     /// Asked when the time is over. After a pause of the whole process it is over

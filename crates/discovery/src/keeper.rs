@@ -48,8 +48,16 @@ pub enum Event {
     Up,
     /// It is gone; another is on its way.
     Down(PostgresError),
+    /// What was to be said has been said, in one transaction.
+    Said {
+        /// How many names.
+        names: usize,
+    },
     /// Our own words came back: we hear.
-    Echo,
+    Echo {
+        /// How long after they were said; unknown if it was not we who said them.
+        after: Option<Duration>,
+    },
     /// We lead, until the session is gone: no other daemon on this channel that
     /// stands for it does.
     Leads,
@@ -195,6 +203,7 @@ impl Keeper {
         let mut ears = Ears::new(self.settings.announce_interval);
         let mut probe_at = Instant::now();
         let mut saying: Option<Asking<()>> = None;
+        let mut names_being_said = 0;
         let mut election: Option<Asking<bool>> = None;
         let mut leads = false;
         let mut stands = self.settings.elect;
@@ -202,9 +211,9 @@ impl Keeper {
             let free = saying.is_none();
             tokio::select! {
                 notification = session.hear() => {
-                    let event = self.understand(&notification?);
-                    if matches!(event, Event::Echo) {
-                        ears.on_echo();
+                    let mut event = self.understand(&notification?);
+                    if let Event::Echo { after } = &mut event {
+                        *after = ears.on_echo();
                         backoff.reset();
                         if stands && !leads && election.is_none() {
                             election = Some(session.try_lock(self.settings.channel.as_str()));
@@ -217,6 +226,10 @@ impl Keeper {
                 said = finished(&mut saying), if !free => {
                     saying = None;
                     said?;
+                    let names = std::mem::take(&mut names_being_said);
+                    if names > 0 && self.events.send(Event::Said { names }).await.is_err() {
+                        return Ok(());
+                    }
                 }
                 elected = finished(&mut election), if election.is_some() => {
                     election = None;
@@ -238,6 +251,10 @@ impl Keeper {
                     let Some(payloads) = payloads else {
                         return Ok(());
                     };
+                    names_being_said = payloads.len();
+                    if self.has_own_name(&payloads) {
+                        ears.on_said();
+                    }
                     let channel = self.settings.channel.as_str().to_owned();
                     saying = Some(session.say(channel, payloads));
                 }
@@ -245,6 +262,7 @@ impl Keeper {
                     // Jittered, so that many observers do not commit in step.
                     let interval = self.settings.announce_interval;
                     probe_at = Instant::now() + interval.mul_f64(0.8 + 0.4 * fastrand::f64());
+                    ears.on_said();
                     let echo = self.echo_channel.clone().unwrap_or_default();
                     saying = Some(session.say(echo, vec![self.settings.own.to_string()]));
                 }
@@ -257,12 +275,17 @@ impl Keeper {
         }
     }
 
+    fn has_own_name(&self, payloads: &[String]) -> bool {
+        payloads.contains(&self.settings.dialect.announcement(&self.settings.own))
+    }
+
     fn understand(&self, notification: &Notification) -> Event {
+        let echo = Event::Echo { after: None };
         if self.echo_channel.as_deref() == Some(notification.channel()) {
-            return Event::Echo;
+            return echo;
         }
         match payload::parse(notification.payload()) {
-            Ok(Payload::Name(name)) if name == self.settings.own => Event::Echo,
+            Ok(Payload::Name(name)) if name == self.settings.own => echo,
             Ok(Payload::Name(name)) => Event::Heard(name),
             Ok(Payload::Goodbye(name)) => Event::Goodbye(name),
             Err(error) => Event::BadPayload {

@@ -64,7 +64,10 @@ async fn down(events: &mut Events) -> PostgresErrorKind {
 /// Announces until the echo comes, as the daemon does at each interval.
 async fn echo(announcer: &Announcer, events: &mut Events) {
     announcer.announce(&[name("m@h")]);
-    event(events, |event| matches!(event, Event::Echo).then_some(())).await;
+    event(events, |event| {
+        matches!(event, Event::Echo { .. }).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -74,7 +77,7 @@ async fn hears_names_its_own_echo_and_nonsense() {
     up(&mut events).await;
     announcer.announce(&[name("m@h"), name("local@h")]);
     event(&mut events, |event| {
-        matches!(event, Event::Echo).then_some(())
+        matches!(event, Event::Echo { .. }).then_some(())
     })
     .await;
     let heard = |event| match event {
@@ -88,6 +91,30 @@ async fn hears_names_its_own_echo_and_nonsense() {
         matches!(event, Event::BadPayload { .. }).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn tells_what_was_said_and_when_it_came_back() {
+    let postgres = ScratchPostgres::start();
+    let (announcer, mut events) = spawn(settings(&postgres));
+    up(&mut events).await;
+    announcer.announce(&[name("m@h"), name("local@h")]);
+    let (mut said, mut after) = (None, None);
+    while said.is_none() || after.is_none() {
+        match event(&mut events, Some).await {
+            Event::Said { names } => said = Some(names),
+            Event::Echo { after: time } => after = time,
+            _ => {}
+        }
+    }
+    assert_eq!(said, Some(2));
+    // Somebody else says our name: nobody knows when.
+    postgres.execute("NOTIFY \"Se\"\"cret\", 'm@h'");
+    let echo = |event| match event {
+        Event::Echo { after } => Some(after),
+        _ => None,
+    };
+    assert_eq!(event(&mut events, echo).await, None);
 }
 
 #[tokio::test]
@@ -129,7 +156,7 @@ async fn silent_observer_hears_itself_without_being_heard() {
     up(&mut events).await;
     for _ in 0..3 {
         event(&mut events, |event| {
-            matches!(event, Event::Echo).then_some(())
+            matches!(event, Event::Echo { .. }).then_some(())
         })
         .await;
     }

@@ -54,7 +54,7 @@ async fn refused(kind: PostgresErrorKind, events: &mut Events) {
 
 async fn echo(announcer: &Announcer, events: &mut Events) {
     announcer.announce(&["m@h".parse().unwrap()]);
-    event("echo", events, |event| matches!(event, Event::Echo)).await;
+    event("echo", events, |event| matches!(event, Event::Echo { .. })).await;
 }
 
 #[tokio::test]

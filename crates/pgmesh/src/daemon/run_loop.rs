@@ -260,7 +260,8 @@ impl Daemon {
                 self.tell(self.view.leads());
                 self.mesh.handle(now, Input::Leader(true));
             }
-            discovery::Event::Echo => {
+            discovery::Event::Said { .. } => {}
+            discovery::Event::Echo { .. } => {
                 if let Some(news) = self.view.echo_heard() {
                     self.tell(news);
                 }
