@@ -37,6 +37,35 @@ struct View {
     taken_at: Time,
 }
 
+/// A node and its view, looked up once: for whoever goes through many pairs.
+pub(crate) struct NodeView<'a> {
+    id: Option<usize>,
+    view: Option<&'a View>,
+}
+
+impl NodeView<'_> {
+    pub(crate) fn edge(&self, other: &Self) -> Edge {
+        Edge::seen(self.says(other), other.says(self))
+    }
+
+    fn says(&self, peer: &Self) -> Option<bool> {
+        let view = self.view?;
+        Some(peer.id.is_some_and(|id| view.peers.contains(id)))
+    }
+}
+
+impl Edge {
+    /// From what the two ends say.
+    fn seen(by_one: Option<bool>, by_other: Option<bool>) -> Self {
+        match (by_one, by_other) {
+            (Some(true), Some(true)) => Self::Linked,
+            (Some(false), Some(false)) => Self::Missing,
+            (Some(_), Some(_)) => Self::OneWay,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl Edges {
     /// Takes in the whole view of a node.
     pub(crate) fn see_all<'a>(
@@ -107,12 +136,20 @@ impl Edges {
     }
 
     pub(crate) fn edge(&self, a: &NodeName, b: &NodeName) -> Edge {
-        match (self.says(a, b), self.says(b, a)) {
-            (Some(true), Some(true)) => Edge::Linked,
-            (Some(false), Some(false)) => Edge::Missing,
-            (Some(_), Some(_)) => Edge::OneWay,
-            _ => Edge::Unknown,
-        }
+        Edge::seen(self.says(a, b), self.says(b, a))
+    }
+
+    /// The views of these nodes, in their order.
+    pub(crate) fn views_of<'a>(
+        &self,
+        names: impl Iterator<Item = &'a NodeName>,
+    ) -> Vec<NodeView<'_>> {
+        let look_up = |name| {
+            let id = self.ids.get(name).copied();
+            let view = id.and_then(|id| self.views[id].as_ref());
+            NodeView { id, view }
+        };
+        names.map(look_up).collect()
     }
 
     /// Whether a node says that it is connected to another.

@@ -87,6 +87,9 @@ pub enum IgnoredName {
 }
 
 impl IgnoredName {
+    /// Every reason, for tables and metrics.
+    pub const ALL: [Self; 2] = [Self::NotAllowed, Self::OtherHost];
+
     /// A label from a closed set, for counters.
     pub fn kind(self) -> &'static str {
         match self {

@@ -155,6 +155,21 @@ pub enum IntroductionOutcome {
     Failed,
 }
 
+impl IntroductionOutcome {
+    /// Every kind, for tables and metrics.
+    pub const KINDS: [&'static str; 4] = ["connected", "refused", "stopping", "failed"];
+
+    /// A label from [`KINDS`](Self::KINDS).
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Refused => "refused",
+            Self::Stopping(_) => "stopping",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Names one link for as long as the process lives; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);

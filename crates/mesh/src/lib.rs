@@ -34,5 +34,5 @@ pub use config::{AnnounceScope, Config, IntroduceScope, JoinScope};
 pub use event::{Event, IgnoredName};
 pub use input::{Failure, Input, IntroductionOutcome, LinkId, Peer, Retry};
 pub use member::{Counts, Member, State};
-pub use mesh::{Matrix, Mesh};
+pub use mesh::{Matrix, Mesh, PairCounts};
 pub use time::Time;

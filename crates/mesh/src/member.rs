@@ -304,6 +304,22 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The states and how many visible names are in each, in a fixed order: each name
+    /// is counted once, so that `heard` is what is in no other state.
+    pub fn by_state(self) -> [(&'static str, usize); 7] {
+        let others = [
+            ("dialing", self.dialing),
+            ("up", self.up),
+            ("down", self.down),
+            ("refused", self.refused),
+            ("left", self.left),
+            ("held", self.held),
+        ];
+        let in_others: usize = others.iter().map(|(_, count)| count).sum();
+        let [a, b, c, d, e, f] = others;
+        [("heard", self.heard - in_others), a, b, c, d, e, f]
+    }
+
     pub(crate) fn add(&mut self, member: &Member) {
         if member.hidden {
             self.hidden += 1;

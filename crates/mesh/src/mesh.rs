@@ -6,8 +6,10 @@ mod healing;
 mod holding;
 mod local;
 mod matrix;
+mod pairs;
 
 pub use matrix::Matrix;
+pub use pairs::PairCounts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

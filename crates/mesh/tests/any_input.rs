@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use pgmesh_mesh::{Action, Config, DialId, Failure, Input, LinkId, Mesh, Peer, Retry, Time};
+use pgmesh_mesh::{
+    Action, Config, DialId, Failure, Input, LinkId, Mesh, PairCounts, Peer, Retry, Time,
+};
 use pgmesh_name::NodeName;
 use proptest::prelude::*;
 
@@ -36,11 +38,11 @@ fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         names().prop_map(Input::HeardName),
         Just(Input::EchoHeard),
-        (peer, 0u64..20).prop_map(|(peer, link)| Input::LinkUp {
+        (peer, 0u64..4).prop_map(|(peer, link)| Input::LinkUp {
             peer,
             link: LinkId(link)
         }),
-        (names(), 0u64..20, failure()).prop_map(|(name, link, failure)| Input::LinkDown {
+        (names(), 0u64..4, failure()).prop_map(|(name, link, failure)| Input::LinkDown {
             name,
             link: LinkId(link),
             failure
@@ -50,6 +52,26 @@ fn input() -> impl Strategy<Value = Input> {
             dial: DialId(dial),
             failure
         }),
+        (names(), 0u64..4, proptest::collection::vec(names(), 0..6)).prop_map(
+            |(name, link, peers)| Input::PeersSeen {
+                name,
+                link: LinkId(link),
+                peers
+            }
+        ),
+        (names(), 0u64..4, names(), any::<bool>()).prop_map(|(name, link, peer, connected)| {
+            let link = LinkId(link);
+            if connected {
+                Input::EdgeUp { name, link, peer }
+            } else {
+                Input::EdgeDown { name, link, peer }
+            }
+        }),
+        (names(), 20u32..30).prop_map(|(name, release)| Input::OtpKnown {
+            name,
+            link: LinkId(1),
+            release
+        }),
         Just(Input::PostgresUp),
         Just(Input::PostgresDown),
         Just(Input::Timeout),
@@ -57,11 +79,23 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
+/// The pairs as the matrix lists them.
+fn pairs_listed(mesh: &Mesh) -> PairCounts {
+    let matrix = mesh.matrix();
+    PairCounts {
+        linked: matrix.links.len(),
+        missing: matrix.missing.len(),
+        one_way: matrix.one_way.len(),
+        unknown: matrix.unknown.len(),
+        excluded: matrix.excluded.len(),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
     fn never_dials_itself_and_always_moves_on(
-        steps in proptest::collection::vec((0u64..20_000, input()), 1..200),
+        steps in proptest::collection::vec((0u64..4_000, input()), 1..200),
         seed: u64,
     ) {
         let mut mesh = Mesh::new(Config::new(name(0)), seed);
@@ -80,6 +114,10 @@ proptest! {
             }
             while mesh.poll_event().is_some() {}
             prop_assert!(mesh.members().count() < 12);
+            prop_assert_eq!(mesh.pair_counts(), pairs_listed(&mesh));
+            let states = mesh.counts().by_state();
+            let visible: usize = states.iter().map(|(_, count)| count).sum();
+            prop_assert_eq!(visible, mesh.counts().heard);
         }
     }
 }

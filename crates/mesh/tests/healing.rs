@@ -42,7 +42,10 @@ fn assert_meshed(world: &World) {
         assert_eq!(mesh.missing_pairs(), 0, "{} sees gaps", daemon.name);
         let matrix = mesh.matrix();
         let nodes = matrix.nodes.len();
-        assert_eq!(matrix.links.len(), nodes * nodes.saturating_sub(1) / 2);
+        let pairs = nodes * nodes.saturating_sub(1) / 2;
+        assert_eq!(matrix.links.len(), pairs);
+        let counts = mesh.pair_counts();
+        assert_eq!((counts.linked, counts.expected()), (pairs, pairs));
     }
 }
 

@@ -238,7 +238,7 @@ impl Mesh {
         let (Some(first), Some(second)) = (self.members.get(a), self.members.get(b)) else {
             return false;
         };
-        a != b && first.belongs() && second.belongs() && first.gets_on_with(second)
+        a != b && first.should_be_linked(second)
     }
 
     // Introductions.
@@ -331,6 +331,10 @@ impl Mesh {
 }
 
 impl Member {
+    pub(super) fn should_be_linked(&self, other: &Self) -> bool {
+        self.belongs() && other.belongs() && self.gets_on_with(other)
+    }
+
     /// Whether it is to be linked to all others.
     fn belongs(&self) -> bool {
         let up = matches!(self.state, State::Up(_));

@@ -5,7 +5,6 @@ use std::time::Duration;
 use pgmesh_name::NodeName;
 
 use super::Mesh;
-use crate::State;
 use crate::edges::Edge;
 
 /// Who is connected to whom, among the visible nodes that we are linked to.
@@ -73,10 +72,6 @@ impl Mesh {
 
     /// The visible nodes that we are linked to, in order.
     pub(super) fn linked_nodes(&self) -> impl Iterator<Item = &NodeName> {
-        let linked = self
-            .members
-            .iter()
-            .filter(|(_, member)| matches!(member.state, State::Up(_)) && !member.hidden);
-        linked.map(|(name, _)| name)
+        self.linked_members().map(|(name, _)| name)
     }
 }
