@@ -5,7 +5,8 @@
 # or a Postgres that came another way is as good. Needs steps.sh and
 # postgres_bin.sh.
 
-# packages_need GROUP...: of rust, beam, common_test, postgres, pgbouncer, shellcheck, jq.
+# packages_need GROUP...: of rust, beam, common_test, postgres, pgbouncer, jq,
+# prometheus and shellcheck.
 packages_need() {
 	local group missing=()
 	command -v cargo >/dev/null ||
@@ -58,6 +59,11 @@ missing_for_pgbouncer() {
 	command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] || echo pgbouncer
 }
 
+# For promtool, which comes with the server.
+missing_for_prometheus() {
+	command -v promtool >/dev/null || echo prometheus
+}
+
 missing_for_shellcheck() {
 	command -v shellcheck >/dev/null || echo shellcheck
 }
@@ -98,9 +104,9 @@ as_root() {
 POLICY=/usr/sbin/policy-rc.d
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.d
 
-# Debian's packages start a Postgres on port 5432, a pgbouncer on port 6432 and an
-# EPMD on port 4369. The tests need the programs only, so while COMMAND runs all
-# are told not to.
+# Debian's packages start a Postgres on port 5432, a pgbouncer on port 6432, a
+# Prometheus on port 9090 and an EPMD on port 4369. The tests need the programs
+# only, so while COMMAND runs all are told not to.
 without_new_services() (
 	trap allow_new_services EXIT
 	if [[ ! -e $POLICY ]]; then

@@ -68,7 +68,17 @@ pub enum NameError {
 }
 
 impl NameError {
-    /// A label from a closed set, for counters.
+    /// Every kind, for tables and metrics.
+    pub const KINDS: [&'static str; 6] = [
+        "empty",
+        "too_long",
+        "at_signs",
+        "no_alive",
+        "no_host",
+        "bad_character",
+    ];
+
+    /// A label from [`KINDS`](Self::KINDS), for counters.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "empty",

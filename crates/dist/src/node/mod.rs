@@ -102,6 +102,9 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Initiator, Self::Acceptor];
+
     /// The word of the JSON shapes.
     pub fn as_str(self) -> &'static str {
         match self {

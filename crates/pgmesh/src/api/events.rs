@@ -37,6 +37,11 @@ impl EventStream {
         }
     }
 
+    /// How many readers there are.
+    pub(crate) fn readers(&self) -> usize {
+        self.0.receiver_count()
+    }
+
     /// `None` if there are as many readers as there may be.
     fn reader(&self) -> Option<broadcast::Receiver<Arc<str>>> {
         (self.0.receiver_count() < MAX_READERS).then(|| self.0.subscribe())

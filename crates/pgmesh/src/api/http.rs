@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -27,6 +27,7 @@ fn readers(stream: EventStream) -> Router<Asker> {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/members", get(members))
         .route("/api/v1/matrix", get(matrix))
@@ -46,6 +47,13 @@ async fn readyz(State(asker): State<Asker>, Query(query): Query<ReadyQuery>) -> 
     match ready.await.map(|readiness| readiness.0) {
         Some(Ok(())) => "ready\n".into_response(),
         Some(Err(missing)) => unavailable(&format!("not ready: {missing}\n")),
+        None => unavailable(STOPPING),
+    }
+}
+
+async fn metrics(State(asker): State<Asker>) -> Response {
+    match asker.ask(Question::Metrics).await {
+        Some(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         None => unavailable(STOPPING),
     }
 }

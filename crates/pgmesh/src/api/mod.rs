@@ -24,6 +24,8 @@ pub(crate) enum Question {
     Status(oneshot::Sender<Status>),
     Members(oneshot::Sender<Vec<Member>>),
     Matrix(oneshot::Sender<Matrix>),
+    /// What Prometheus reads.
+    Metrics(oneshot::Sender<String>),
     Ready {
         postgres: bool,
         answer: oneshot::Sender<Readiness>,

@@ -17,6 +17,7 @@ impl Daemon {
         match question {
             Question::Status(answer) => drop(answer.send(self.view.status(now, &self.mesh))),
             Question::Members(answer) => drop(answer.send(self.view.members(now, &self.mesh))),
+            Question::Metrics(answer) => drop(answer.send(self.scrape(now))),
             Question::Matrix(answer) => drop(answer.send(Matrix::from(self.mesh.matrix()))),
             Question::Ready { postgres, answer } => {
                 drop(answer.send(Readiness(self.view.ready(postgres))));

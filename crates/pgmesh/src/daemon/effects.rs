@@ -26,10 +26,14 @@ const ASK_LIMITS: CallLimits = CallLimits {
     answer_bytes: 256,
 };
 
+/// The kind of a dial that a bug broke off.
+pub(super) const INTERNAL: &str = "internal";
+
 impl Daemon {
     pub(super) fn take(&mut self, action: Action) {
         match action {
             Action::Dial { name, dial } => {
+                self.metrics.dial();
                 let node = self.node.clone();
                 let answer = DialAnswer::new(self.outcomes.clone(), &name, dial);
                 let task = tokio::spawn(async move {
@@ -183,7 +187,7 @@ impl DialAnswer {
     fn broke_off(&self) -> Failure {
         let name = &self.name;
         Failure {
-            kind: "internal",
+            kind: INTERNAL,
             message: format!("cannot dial {name}: the attempt broke off (please report this)"),
             retry: Retry::Slowly,
         }

@@ -6,6 +6,7 @@ mod epmd;
 mod event_log;
 mod local_names;
 mod log_limit;
+mod metrics;
 mod news;
 mod run_loop;
 mod view;
@@ -25,6 +26,7 @@ use crate::api::socket::ControlSocket;
 use crate::api::{Asker, http, server};
 use crate::logging;
 use crate::settings::RunSettings;
+use metrics::Metrics;
 use run_loop::{Daemon, Sources};
 
 /// Runs until SIGTERM or SIGINT.
@@ -53,6 +55,7 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
         settings = settings.summary,
         "starting"
     );
+    let metrics = Metrics::new().context("cannot set up metrics (please report this)")?;
     // Before anything that takes time: a stop must never be missed.
     let mut stop = Stop::new()?;
     let (_socket, control) = ControlSocket::bind(&settings.socket)?;
@@ -91,7 +94,7 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
         stop,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
-    Daemon::new(settings, mesh, node, announcer, stream)
+    Daemon::new(settings, mesh, node, announcer, stream, metrics)
         .run(sources)
         .await;
     Ok(())

@@ -176,15 +176,15 @@ fn dial_failed(node: &NodeName, attempts: u32, failure: &Failure) -> News {
 }
 
 fn not_introduced(to: &NodeName, peer: &NodeName, outcome: &IntroductionOutcome) -> News {
-    let (kind, why) = match outcome {
+    let why = match outcome {
         IntroductionOutcome::Failed => {
             let remedy = "is its distribution port open from there?";
-            ("failed", format!("no answer in time ({remedy})"))
+            format!("no answer in time ({remedy})")
         }
-        IntroductionOutcome::Stopping(name) => ("stopping", format!("{name} is stopping")),
+        IntroductionOutcome::Stopping(name) => format!("{name} is stopping"),
         IntroductionOutcome::Refused | IntroductionOutcome::Connected => {
             let remedy = "do their cookies agree, and is its port open from there?";
-            ("refused", format!("it cannot ({remedy})"))
+            format!("it cannot ({remedy})")
         }
     };
     News::warn(
@@ -193,7 +193,7 @@ fn not_introduced(to: &NodeName, peer: &NodeName, outcome: &IntroductionOutcome)
     )
     .node(to)
     .peer(peer)
-    .kind(kind)
+    .kind(outcome.kind())
     .limited("not_introduced")
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pgmesh_discovery as discovery;
 use pgmesh_discovery::Announcer;
-use pgmesh_dist::{LinkId, Node, NodeEvent, NodeEvents};
+use pgmesh_dist::{FailureKind, LinkId, Node, NodeEvent, NodeEvents};
 use pgmesh_mesh::{DialId, Failure, Input, Mesh, Peer, Time};
 use pgmesh_name::NodeName;
 use tokio::sync::mpsc;
@@ -15,6 +15,7 @@ use tokio::time::sleep_until;
 use super::Stop;
 use super::event_log::{self, EventLog};
 use super::local_names;
+use super::metrics::Metrics;
 use super::news::News;
 use super::view::View;
 use crate::api::events::EventStream;
@@ -56,8 +57,9 @@ pub(super) struct Daemon {
     pub(super) dials: HashMap<DialId, AbortHandle>,
     pub(super) outcomes: mpsc::UnboundedSender<Outcome>,
     pub(super) view: View,
+    pub(super) stream: EventStream,
+    pub(super) metrics: Metrics,
     log: EventLog,
-    stream: EventStream,
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
 }
@@ -84,6 +86,7 @@ impl Daemon {
         node: Node,
         announcer: Option<Announcer>,
         stream: EventStream,
+        metrics: Metrics,
     ) -> Self {
         let (outcomes, finished) = mpsc::unbounded_channel();
         Self {
@@ -93,8 +96,9 @@ impl Daemon {
             announcer,
             dials: HashMap::new(),
             outcomes,
-            log: EventLog::new(),
             stream,
+            metrics,
+            log: EventLog::new(),
             finished,
             started_at: Instant::now(),
         }
@@ -169,6 +173,7 @@ impl Daemon {
 
     fn drain(&mut self) {
         while let Some(event) = self.mesh.poll_event() {
+            self.metrics.on_mesh_event(&event);
             self.tell(News::of(&event));
         }
         while let Some(action) = self.mesh.poll_action() {
@@ -186,9 +191,12 @@ impl Daemon {
     }
 
     fn on_node_event(&mut self, now: Time, event: NodeEvent) {
+        self.metrics.on_node_event(&event);
         match event {
             NodeEvent::LinkUp { peer, link, .. } => {
-                self.view.link_up(&peer, link);
+                if self.view.link_up(&peer, link) {
+                    self.metrics.link_closed(FailureKind::Replaced);
+                }
                 if !peer.hidden {
                     self.ask_otp(link, peer.name.clone());
                     if self.view.introduces_all() {
@@ -244,6 +252,7 @@ impl Daemon {
     }
 
     fn on_discovery_event(&mut self, now: Time, event: discovery::Event) {
+        self.metrics.on_discovery_event(&event);
         match event {
             discovery::Event::Up => {
                 self.view.postgres_up();
@@ -286,7 +295,10 @@ impl Daemon {
                 dial,
                 failure,
             } => {
-                self.dials.remove(&dial);
+                // What was given up says so, too, and nobody waits for it.
+                if self.dials.remove(&dial).is_some() {
+                    self.metrics.dial_failed(failure.kind);
+                }
                 let input = Input::DialFailed {
                     name,
                     dial,
@@ -303,7 +315,10 @@ impl Daemon {
                 self.log.local_names(&names);
                 self.mesh.handle(now, Input::LocalNames(names));
             }
-            Outcome::Mesh(input) => self.mesh.handle(now, input),
+            Outcome::Mesh(input) => {
+                self.metrics.on_report(&input);
+                self.mesh.handle(now, input);
+            }
         }
     }
 }

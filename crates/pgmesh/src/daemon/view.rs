@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use pgmesh_discovery::{PostgresError, PostgresErrorKind};
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
@@ -24,9 +25,50 @@ pub(super) struct View {
 }
 
 struct PostgresView {
-    state: &'static str,
+    state: PostgresState,
     error: Option<Error>,
     bad_payloads: BTreeMap<&'static str, u64>,
+}
+
+/// Whether we hear, and if not why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PostgresState {
+    /// There is no database.
+    Off,
+    /// There is no session yet, or none of our words came back on it yet.
+    Connecting,
+    /// We hear.
+    Listening,
+    /// The session stands, and our words no longer come back.
+    Deaf,
+    /// There is no session.
+    Down,
+}
+
+impl PostgresState {
+    /// Every state, for tables and metrics.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Off,
+        Self::Connecting,
+        Self::Listening,
+        Self::Deaf,
+        Self::Down,
+    ];
+
+    /// The word of the JSON shapes.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Connecting => "connecting",
+            Self::Listening => "listening",
+            Self::Deaf => "deaf",
+            Self::Down => "down",
+        }
+    }
+
+    pub(super) fn labels() -> Vec<&'static str> {
+        Self::ALL.iter().map(|state| state.as_str()).collect()
+    }
 }
 
 struct LinkView {
@@ -46,8 +88,8 @@ struct Reached {
 impl View {
     pub(super) fn new(settings: RunSettings, creation: u32) -> Self {
         let state = match settings.database {
-            Some(_) => "connecting",
-            None => "off",
+            Some(_) => PostgresState::Connecting,
+            None => PostgresState::Off,
         };
         Self {
             settings,
@@ -91,13 +133,14 @@ impl View {
         self.settings.name.alive().to_owned()
     }
 
-    pub(super) fn link_up(&mut self, peer: &PeerInfo, link: LinkId) {
+    /// `true` if it takes the place of an older one.
+    pub(super) fn link_up(&mut self, peer: &PeerInfo, link: LinkId) -> bool {
         let view = LinkView {
             link,
             direction: peer.direction,
             otp: None,
         };
-        self.links.insert(peer.name.clone(), view);
+        self.links.insert(peer.name.clone(), view).is_some()
     }
 
     pub(super) fn link_down(&mut self, name: &NodeName, link: LinkId) {
@@ -129,15 +172,15 @@ impl View {
     /// The session listens; only an echo proves that it hears. Until then the last
     /// error stands.
     pub(super) fn postgres_up(&mut self) {
-        self.postgres.state = "connecting";
+        self.postgres.state = PostgresState::Connecting;
     }
 
     /// Repeated failures of one kind are no news.
     pub(super) fn postgres_down(&mut self, error: &PostgresError) -> Option<News> {
         let kind = error.kind();
         self.postgres.state = match kind {
-            PostgresErrorKind::Deaf => "deaf",
-            _ => "down",
+            PostgresErrorKind::Deaf => PostgresState::Deaf,
+            _ => PostgresState::Down,
         };
         let known = self.postgres.error.as_ref();
         let news = known.is_none_or(|known| known.kind != kind.as_str());
@@ -147,7 +190,8 @@ impl View {
         });
         news.then(|| {
             let news = News::warn("postgres", error.to_string()).kind(kind.as_str());
-            news.state(self.postgres.state).node(&self.settings.name)
+            news.state(self.postgres.state.as_str())
+                .node(&self.settings.name)
         })
     }
 
@@ -157,7 +201,7 @@ impl View {
 
     /// Only a bug can bring that about.
     pub(super) fn postgres_ended(&mut self) -> News {
-        self.postgres.state = "down";
+        self.postgres.state = PostgresState::Down;
         let message = "postgres: the session broke off (please report this)";
         let news = News::new(Level::ERROR, "postgres", message).kind("internal");
         news.state("down").node(&self.settings.name)
@@ -166,8 +210,8 @@ impl View {
     /// News if we did not hear before.
     pub(super) fn echo_heard(&mut self) -> Option<News> {
         self.reached.echo = true;
-        let news = self.postgres.state != "listening";
-        self.postgres.state = "listening";
+        let news = self.postgres.state != PostgresState::Listening;
+        self.postgres.state = PostgresState::Listening;
         self.postgres.error = None;
         news.then(|| {
             let news = News::info("postgres", "postgres: listening").state("listening");
@@ -187,7 +231,7 @@ impl View {
     }
 
     pub(super) fn ready(&self, with_postgres: bool) -> Result<(), &'static str> {
-        let listening = self.postgres.state == "listening";
+        let listening = self.postgres.state == PostgresState::Listening;
         if !self.reached.epmd {
             Err("not registered with EPMD yet")
         } else if self.settings.database.is_some() && !self.reached.echo {
@@ -199,6 +243,31 @@ impl View {
         } else {
             Ok(())
         }
+    }
+
+    pub(super) fn postgres_state(&self) -> PostgresState {
+        self.postgres.state
+    }
+
+    pub(super) fn bad_payloads(&self) -> &BTreeMap<&'static str, u64> {
+        &self.postgres.bad_payloads
+    }
+
+    pub(super) fn is_registered(&self) -> bool {
+        self.epmd_registered
+    }
+
+    /// Who dialled, for each link that is up.
+    pub(super) fn directions(&self) -> impl Iterator<Item = Direction> {
+        self.links.values().map(|link| link.direction)
+    }
+
+    pub(super) fn min_cluster(&self) -> usize {
+        self.settings.min_cluster
+    }
+
+    pub(super) fn announce_interval(&self) -> Duration {
+        self.settings.announce_interval
     }
 
     pub(super) fn status(&self, now: Time, mesh: &Mesh) -> Status {
@@ -217,7 +286,7 @@ impl View {
             },
             leader: mesh.leads(),
             postgres: Postgres {
-                state: self.postgres.state.to_owned(),
+                state: self.postgres.state.as_str().to_owned(),
                 channel: database.and_then(Database::shown_channel),
                 channel_from_cookie: database.is_some_and(|d| d.channel_from_cookie),
                 last_echo_s: mesh.last_echo_at().map(|at| seconds(now, at)),

@@ -96,7 +96,7 @@ pub(crate) static TABLE: &[Setting] = &[
     Setting::new("socket", "PATH", None,
         "Control socket [default: $XDG_RUNTIME_DIR/pgmesh/NAME.sock, or below /run/pgmesh]"),
     Setting::new("http", "ADDR:PORT", None,
-        "Serve health and state, read only, over HTTP"),
+        "Serve health, state and metrics, read only, over HTTP"),
     Setting::new("min-cluster", "N", Some("0"),
         "Not ready before this many nodes have been linked at once"),
     Setting::new("log-format", "FORMAT", Some("text"),
