@@ -1,4 +1,5 @@
-//! Every metric once: its name, type, label and help. the rest goes by it.
+//! Every metric once: its name, type, label and help. docs/METRICS.md, the dashboard
+//! and the alert rules are compared with it.
 
 use pgmesh_discovery::PostgresErrorKind;
 use pgmesh_dist::{Direction, FailureKind};
@@ -252,3 +253,6 @@ fn postgres_kinds() -> Vec<&'static str> {
     let kinds = PostgresErrorKind::ALL.iter();
     kinds.map(|kind| kind.as_str()).collect()
 }
+
+#[cfg(test)]
+mod tests;
