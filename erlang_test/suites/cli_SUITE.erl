@@ -110,13 +110,14 @@ missing_cookie_file(Config) ->
 	ok.
 
 world_readable_cookie_file_warns(Config) ->
-	ct:comment("A cookie that everybody may read is a warning, not the end, and is not shown."),
+	ct:comment("A cookie that everybody may read is a warning in log and status, not the end, and is not shown."),
 	#{cookie_file := File, cookie := Cookie} = Lab = lab:from(Config),
 	ok = file:change_mode(File, 8#644),
 	Daemon = pgmesh:start(Lab),
 	Log = pgmesh:log(Daemon),
 	[_ | _] = [Line || Line <- string:split(Log, "\n", all), says(list_to_binary(File), Line),
 		says(<<"warn">>, string:lowercase(Line))],
+	#{<<"warnings">> := [#{<<"kind">> := <<"cookie_file_exposed">>} | _]} = pgmesh:status(Lab, Daemon),
 	false = says(list_to_binary(Cookie), Log),
 	ok.
 

@@ -19,6 +19,9 @@ pub(crate) struct Status {
     pub(crate) postgres: Postgres,
     pub(crate) epmd: Epmd,
     pub(crate) counts: Counts,
+    /// What in the settings is probably not meant.
+    #[serde(default)]
+    pub(crate) warnings: Vec<Error>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

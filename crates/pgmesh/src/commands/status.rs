@@ -80,6 +80,9 @@ fn describe(status: &Status) -> String {
     if status.frozen && postgres.state != "off" {
         text.push_str("\n          frozen: nobody is forgotten while Postgres is not heard");
     }
+    for warning in &status.warnings {
+        let _ = write!(text, "\nwarning   {} ({})", warning.message, warning.kind);
+    }
     text
 }
 

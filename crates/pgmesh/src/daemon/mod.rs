@@ -47,7 +47,7 @@ pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
 
 async fn serve(settings: RunSettings) -> anyhow::Result<()> {
     for warning in &settings.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(kind = warning.kind, "{}", warning.message);
     }
     tracing::info!(
         node = %settings.name,

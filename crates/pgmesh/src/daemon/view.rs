@@ -12,7 +12,7 @@ use tracing::Level;
 
 use super::news::News;
 use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
-use crate::settings::{Database, RunSettings};
+use crate::settings::{Database, RunSettings, Warning};
 
 /// What the mesh does not know: the edges' own state.
 pub(super) struct View {
@@ -309,6 +309,7 @@ impl View {
                 missing: mesh.missing_pairs(),
                 unknown: mesh.unknown_pairs(),
             },
+            warnings: self.settings.warnings.iter().map(shown).collect(),
         }
     }
 
@@ -342,6 +343,13 @@ impl View {
                 message: failure.message.clone(),
             }),
         }
+    }
+}
+
+fn shown(warning: &Warning) -> Error {
+    Error {
+        kind: warning.kind.to_owned(),
+        message: warning.message.clone(),
     }
 }
 

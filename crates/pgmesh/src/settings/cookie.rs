@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use pgmesh_dist::Cookie;
 
-use super::ConfigError;
+use super::{ConfigError, Warning};
 
 /// The longest cookie: it is an atom on every node.
 const MAX_CHARS: usize = 255;
 
 /// Reads the cookie from `PGMESH_COOKIE`, else from the file, else from
-/// `~/.erlang.cookie`. The text beside it is a warning to log.
-pub(crate) fn read_cookie(file: Option<&str>) -> Result<(Cookie, Option<String>), ConfigError> {
+/// `~/.erlang.cookie`.
+pub(crate) fn read_cookie(file: Option<&str>) -> Result<(Cookie, Option<Warning>), ConfigError> {
     // The file wins where it was asked for: a flag is nearer than a variable.
     match (file, std::env::var("PGMESH_COOKIE")) {
         (None, Ok(text)) => Ok((check("PGMESH_COOKIE", first_line(&text))?, None)),
@@ -33,7 +33,7 @@ fn default_file() -> Result<PathBuf, ConfigError> {
     Ok(Path::new(&home).join(".erlang.cookie"))
 }
 
-fn read_file(path: &Path) -> Result<(Cookie, Option<String>), ConfigError> {
+fn read_file(path: &Path) -> Result<(Cookie, Option<Warning>), ConfigError> {
     let shown = path.display().to_string();
     let error = |problem: &str| {
         let remedy = "give the file that the cluster's nodes use, or set PGMESH_COOKIE";
@@ -45,11 +45,12 @@ fn read_file(path: &Path) -> Result<(Cookie, Option<String>), ConfigError> {
     let cookie = check(&format!("--cookie-file {shown:?}"), first_line(&text))?;
     let exposed = mode & 0o077 != 0;
     let warning = exposed.then(|| {
-        format!(
-            "cookie file {shown} can be read by others (mode {:03o}): \
-             chmod 400 it, as erl demands",
-            mode & 0o777
-        )
+        let mode = mode & 0o777;
+        let message = format!(
+            "cookie file {shown} can be read by others (mode {mode:03o}): \
+             chmod 400 it, as erl demands"
+        );
+        Warning::new("cookie_file_exposed", message)
     });
     Ok((cookie, warning))
 }
@@ -96,8 +97,8 @@ mod tests {
     fn exposed_file_is_warned_about() {
         let (_folder, path) = file("secret", 0o644);
         let (_, warning) = read_file(Path::new(&path)).unwrap();
-        let warning = warning.unwrap();
-        assert!(warning.contains("644") && !warning.contains("secret"));
+        let message = warning.unwrap().message;
+        assert!(message.contains("644") && !message.contains("secret"));
     }
 
     #[test]

@@ -11,12 +11,14 @@ mod error;
 mod raw;
 mod run;
 mod table;
+mod warning;
 
 pub(crate) use cookie::read_cookie;
 pub(crate) use duration::parse_duration;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use run::{Database, EpmdMode, LogFormat, RunSettings, default_socket, short_host};
 pub(crate) use table::{Setting, TABLE};
+pub(crate) use warning::Warning;
 
 /// EPMD's port, as `erl` finds it.
 pub(crate) fn epmd_port() -> Result<u16, ConfigError> {

@@ -14,7 +14,7 @@ use pgmesh_name::{AllowList, NodeName};
 use super::duration::{parse_duration, parse_size};
 use super::raw::{RawSettings, Source};
 use super::table::{TABLE, variable_of};
-use super::{ConfigError, ConfigErrors, epmd_host, epmd_port, read_cookie};
+use super::{ConfigError, ConfigErrors, Warning, epmd_host, epmd_port, read_cookie};
 
 /// Ordinary messages of a BEAM fit into this.
 const LEAST_FRAME: usize = 64 * 1024;
@@ -52,7 +52,7 @@ pub(crate) struct RunSettings {
     pub(crate) log_format: LogFormat,
     pub(crate) log: tracing::Level,
     /// To be logged as soon as there is a log.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
     /// What was set and by what, for the log.
     pub(crate) summary: String,
 }
@@ -223,27 +223,28 @@ impl Reader<'_> {
         }
     }
 
-    fn cookie(&mut self) -> Option<(Cookie, Option<String>)> {
+    fn cookie(&mut self) -> Option<(Cookie, Option<Warning>)> {
         let file = self.raw.get("cookie-file").map(|value| value.text.as_str());
         self.keep(read_cookie(file))
     }
 
     /// Beside it the warnings. `Some((None, _))` when no database was given, which is
     /// no error.
-    fn database(&mut self, cookie: Option<&Cookie>) -> Option<(Option<Database>, Vec<String>)> {
+    fn database(&mut self, cookie: Option<&Cookie>) -> Option<(Option<Database>, Vec<Warning>)> {
         let environment = Environment::of_process();
         let url = self.raw.get("database-url");
         if url.is_none() && !environment.names_a_database() {
-            let warning = "no --database-url: nothing is heard and nothing announced, \
+            let message = "no --database-url: nothing is heard and nothing announced, \
                            only nodes that dial us are linked";
-            return Some((None, vec![warning.to_owned()]));
+            return Some((None, vec![Warning::new("no_database", message)]));
         }
         let conninfo = self.conninfo(url.map_or("", |url| &url.text), &environment);
         let channel = self.channel(cookie?);
         let (channel, channel_warning) = channel?;
         let conninfo = conninfo?;
-        let warnings = conninfo.warnings().iter().cloned().chain(channel_warning);
-        let warnings = warnings.collect();
+        let warnings = conninfo.warnings().iter();
+        let warnings = warnings.map(|message| Warning::new("database_url", message));
+        let warnings = warnings.chain(channel_warning).collect();
         let database = Database {
             conninfo,
             channel,
@@ -269,7 +270,7 @@ impl Reader<'_> {
         }
     }
 
-    fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<String>)> {
+    fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<Warning>)> {
         let given = self.raw.get("channel");
         let channel = match given {
             Some(value) => Channel::new(&value.text),
@@ -284,19 +285,21 @@ impl Reader<'_> {
         };
         let channel = self.keep(channel.map_err(unusable))?;
         let warning = if channel.was_cut() {
-            Some(
+            Some(Warning::new(
+                "channel_cut",
                 "the channel has more than 63 bytes: Postgres cuts it, and BEAM nodes with \
                   that channel say their names but hear nothing (give all a shorter one)",
-            )
+            ))
         } else if given.is_none() {
-            Some(
+            Some(Warning::new(
+                "channel_shows_cookie",
                 "the channel is the cookie (no --channel): whoever sees Postgres' activity \
                   or logs sees the cookie",
-            )
+            ))
         } else {
             None
         };
-        Some((channel, warning.map(str::to_owned)))
+        Some((channel, warning))
     }
 
     fn allow(&mut self) -> Option<AllowList> {
@@ -411,14 +414,17 @@ impl Reader<'_> {
 }
 
 /// Variables that look like settings and are none: a misspelt one is easily missed.
-fn unknown_variables() -> impl Iterator<Item = String> {
+fn unknown_variables() -> impl Iterator<Item = Warning> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let is_known = |name: &str| {
         name == "PGMESH_COOKIE" || TABLE.iter().any(|setting| setting.variable() == name)
     };
     names
         .filter(move |name| name.starts_with("PGMESH_") && !is_known(name))
-        .map(|name| format!("the variable {name} is no setting (see pgmesh run --help)"))
+        .map(|name| {
+            let message = format!("the variable {name} is no setting (see pgmesh run --help)");
+            Warning::new("unknown_variable", message)
+        })
 }
 
 /// This host's name up to the first dot.

@@ -1,0 +1,20 @@
+//! What deserves a word although it is no mistake.
+
+/// Something in the settings that works, and is probably not meant. To be logged,
+/// and shown in the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Warning {
+    /// `channel_cut`, `channel_shows_cookie`, `cookie_file_exposed`, `database_url`,
+    /// `no_database` or `unknown_variable`.
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+}
+
+impl Warning {
+    pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}
