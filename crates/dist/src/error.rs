@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use pgmesh_name::NodeName;
 
+use crate::epmd;
+
 /// Why a dial, a handshake or a link ended: the label in logs, `members` and
 /// metrics. The set is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +48,8 @@ pub enum FailureKind {
     AlreadyLinked,
     /// What the peer sent is no handshake, or no frame.
     Malformed,
+    /// The peer speaks TLS (`-proto_dist inet_tls`), and we do not.
+    SpeaksTls,
     /// The peer closed the connection.
     ClosedByPeer,
     /// We closed it.
@@ -100,7 +104,7 @@ impl Step {
 
 impl FailureKind {
     /// Every kind, for tables.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::HostUnknown,
         Self::AddressNotAllowed,
         Self::EpmdUnreachable,
@@ -126,6 +130,7 @@ impl FailureKind {
         Self::Superseded,
         Self::AlreadyLinked,
         Self::Malformed,
+        Self::SpeaksTls,
         Self::ClosedByPeer,
         Self::ClosedByUs,
         Self::Replaced,
@@ -156,6 +161,7 @@ impl FailureKind {
             Self::Superseded => "superseded",
             Self::AlreadyLinked => "already_linked",
             Self::Malformed => "malformed",
+            Self::SpeaksTls => "speaks_tls",
             Self::ClosedByPeer => "closed_by_peer",
             Self::ClosedByUs => "closed_by_us",
             Self::Replaced => "replaced",
@@ -179,24 +185,24 @@ impl FailureKind {
                 | Self::OwnName
                 | Self::LongShortNames
                 | Self::Flags
+                | Self::SpeaksTls
                 | Self::NotPublic
                 | Self::FrameTooLarge
         )
     }
 
-    /// What to do about it, where that is known.
-    fn remedy(self) -> Option<&'static str> {
+    /// What a person may do about it, where that is known.
+    pub fn remedy(self) -> Option<&'static str> {
         Some(match self {
             Self::HostUnknown => "check DNS and /etc/hosts here",
             Self::AddressNotAllowed => "add its network with --allow if it is yours",
-            // EPMD's own message has the remedy.
-            Self::EpmdUnreachable => return None,
+            Self::EpmdUnreachable => epmd::UNREACHABLE_REMEDY,
             Self::NameUnknown => "is the node running there?",
             Self::Refused => "is its distribution port open to us?",
             Self::Timeout(Step::Resolve) => "check DNS here",
             Self::Timeout(Step::Epmd) => "is its EPMD port, 4369 by default, open to us?",
             Self::Timeout(Step::Connect) => "is its distribution port open to us?",
-            Self::Timeout(_) => "the node is busy, frozen, or speaks TLS",
+            Self::Timeout(_) => "the node is busy or frozen, or it is no node that listens there",
             Self::CookieRejectedByPeer | Self::CookieRejectedByUs => "check --cookie-file",
             Self::NotAllowed => {
                 "its log says why: net_kernel:allow/1, or flags that its OTP release demands"
@@ -207,6 +213,9 @@ impl FailureKind {
                 "all nodes need one form: a dot or an address after '@' in all names, or in none"
             }
             Self::Flags => "its OTP release is older than 23",
+            Self::SpeaksTls => {
+                "pgmesh links over plain TCP: give that node no -proto_dist inet_tls"
+            }
             Self::FrameTooLarge => "raise --max-frame if such messages are meant for us",
             Self::TickTimeout => "host or network is gone, or its net_ticktime is longer",
             _ => return None,
@@ -247,6 +256,11 @@ impl ConnectError {
     /// Which kind of failure it was.
     pub fn kind(&self) -> FailureKind {
         self.kind
+    }
+
+    /// What happened, without the peer's name before it and the remedy behind it.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// Whether dialling again can help by itself.
@@ -313,12 +327,15 @@ impl LinkError {
     }
 }
 
+const LISTEN_REMEDY: &str = "choose another --listen";
+const NAME_TAKEN_REMEDY: &str = "is another node or pgmesh running under it? choose another --name";
+
 /// A node that could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The listening address is not to be had.
-    #[error("cannot listen on {address}: {cause} (choose another --listen)")]
+    #[error("cannot listen on {address}: {cause} ({})", LISTEN_REMEDY)]
     Listen {
         /// The address asked for.
         address: SocketAddr,
@@ -327,7 +344,8 @@ pub enum StartError {
     },
     /// Somebody else holds our name at EPMD.
     #[error(
-        "the name {0} is taken: EPMD on this host has it already (is another node or pgmesh running under it? choose another --name)"
+        "the name {0} is taken: EPMD on this host has it already ({remedy})",
+        remedy = NAME_TAKEN_REMEDY
     )]
     NameTaken(NodeName),
 }
@@ -338,6 +356,14 @@ impl StartError {
         match self {
             Self::Listen { .. } => "listen",
             Self::NameTaken(_) => "name_taken",
+        }
+    }
+
+    /// What a person may do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => LISTEN_REMEDY,
+            Self::NameTaken(_) => NAME_TAKEN_REMEDY,
         }
     }
 

@@ -14,12 +14,15 @@ use super::codec::{self, Alive2Reply, BadReply, Registration};
 /// OTP's epmd ends at about a thousand names; 64 bytes each is generous.
 const MAX_NAMES_BYTES: u64 = 4 * 1024 * 1024;
 
+/// What to do about an EPMD that is not there.
+pub(crate) const UNREACHABLE_REMEDY: &str = "is it running there, and its port open to us?";
+
 /// Why an exchange with EPMD brought nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EpmdError {
     /// The connection failed or ended early.
-    #[error("no EPMD at {address}: {cause} (is it running there, and its port open to us?)")]
+    #[error("no EPMD at {address}: {cause} ({})", UNREACHABLE_REMEDY)]
     Io {
         /// Where.
         address: SocketAddr,
@@ -44,6 +47,14 @@ impl EpmdError {
             Self::Io { .. } | Self::BadReply(_) => "epmd_unreachable",
             Self::Timeout(_) => "timeout_at_epmd",
             Self::NameTaken(_) => "name_taken",
+        }
+    }
+
+    /// What happened, without the remedy.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Io { address, cause } => format!("no EPMD at {address}: {cause}"),
+            Self::Timeout(_) | Self::BadReply(_) | Self::NameTaken(_) => self.to_string(),
         }
     }
 

@@ -7,6 +7,7 @@
 mod client;
 mod codec;
 
+pub(crate) use client::UNREACHABLE_REMEDY;
 pub use client::{EpmdError, lookup, names, register};
 pub use codec::Registration;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -13,6 +13,10 @@ use crate::error::{Failure, FailureKind};
 /// The bytes of a frame's length in front of it: 2 over TCP.
 const LENGTH: usize = 2;
 
+/// How TLS begins to say that what it heard is no TLS (RFC 8446, "Record Layer");
+/// as the length of a frame it would be far too long.
+const TLS_ALERT: [u8; LENGTH] = [21, 3];
+
 /// A stream of handshake frames. What was read beyond the handshake belongs to
 /// the link: take it with [`into_parts`](Self::into_parts).
 pub(crate) struct HandshakeStream<S> {
@@ -93,6 +97,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         let Some(length) = self.buffer.first_chunk::<LENGTH>() else {
             return Ok(None);
         };
+        if *length == TLS_ALERT {
+            let detail = "it answers with an alert of TLS";
+            return Err(Failure::new(FailureKind::SpeaksTls, detail));
+        }
         let len = usize::from(u16::from_be_bytes(*length));
         if len > MAX_FRAME {
             return Err(too_long(len));

@@ -145,7 +145,7 @@ impl Inner {
     }
 
     /// A BEAM never dials a name of the other form, nor is it of use to know one.
-    fn check_form(&self, peer: &NodeName) -> Result<(), Failure> {
+    pub(super) fn check_form(&self, peer: &NodeName) -> Result<(), Failure> {
         let (own, theirs) = (self.config.name.form(), peer.form());
         if own == theirs {
             return Ok(());
@@ -155,7 +155,7 @@ impl Inner {
     }
 
     /// The first allowed address of the peer's host.
-    async fn resolve(&self, peer: &NodeName) -> Result<IpAddr, Failure> {
+    pub(super) async fn resolve(&self, peer: &NodeName) -> Result<IpAddr, Failure> {
         if let Some(address) = peer.host_ip() {
             return self.allowed(peer, [address]);
         }
@@ -194,7 +194,7 @@ impl Inner {
         })
     }
 
-    async fn ask_epmd(&self, host: IpAddr, peer: &NodeName) -> Result<u16, Failure> {
+    pub(super) async fn ask_epmd(&self, host: IpAddr, peer: &NodeName) -> Result<u16, Failure> {
         let address = self.epmd_address(host);
         let limit = self.config.setup_timeout;
         match self.port_lookups.port(address, peer.alive(), limit).await {
@@ -204,10 +204,7 @@ impl Inner {
                 Err(Failure::new(FailureKind::NameUnknown, detail))
             }
             Err(EpmdError::Timeout(_)) => Err(Failure::timeout(Step::Epmd)),
-            Err(error) => Err(Failure::new(
-                FailureKind::EpmdUnreachable,
-                error.to_string(),
-            )),
+            Err(error) => Err(Failure::new(FailureKind::EpmdUnreachable, error.detail())),
         }
     }
 

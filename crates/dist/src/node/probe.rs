@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use pgmesh_name::NodeName;
 
 use super::{Inner, Node};
-use crate::ProbeError;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{self, HandshakeStream, Inquirer, is_hidden};
+use crate::{ConnectError, ProbeError};
 
 /// What a node says of itself in its challenge. Nothing of it is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +45,34 @@ impl Node {
         };
         outcome.map_err(|failure| ProbeError::new(address, failure))
     }
+
+    /// [`probe`](Self::probe) by name: takes every step of a dial up to the challenge,
+    /// and gives the port that the node listens on. For finding out whether a node can
+    /// be reached under its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), up to the challenge; also
+    /// [`FailureKind::AlreadyLinked`], as with a probe. Cancel safe.
+    pub async fn find(&self, peer: &NodeName) -> Result<u16, ConnectError> {
+        let found = self.inner.find(peer).await;
+        found.map_err(|failure| ConnectError::new(peer, failure))
+    }
 }
 
 impl Inner {
+    async fn find(&self, peer: &NodeName) -> Result<u16, Failure> {
+        self.check_form(peer)?;
+        let host = self.resolve(peer).await?;
+        let port = self.ask_epmd(host, peer).await?;
+        let probed = self.inquire(SocketAddr::new(host, port)).await?;
+        if probed.name == *peer {
+            return Ok(port);
+        }
+        let detail = format!("another node answered, {}", probed.name);
+        Err(Failure::new(FailureKind::NameMismatch, detail))
+    }
+
     async fn inquire(&self, address: SocketAddr) -> Result<Probed, Failure> {
         // This host's own nodes may be asked whatever networks may be dialled: they get
         // no digest.

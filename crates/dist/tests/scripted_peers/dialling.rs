@@ -31,6 +31,23 @@ async fn dial_goes_through_with_every_status_that_allows_it() {
     }
 }
 
+/// What OTP's TLS sends when it hears a plain handshake: an alert, unexpected_message.
+#[tokio::test]
+async fn peer_that_speaks_tls_is_named() {
+    let stage = Stage::set().await;
+    let peer = name("peer@127.0.0.1");
+    let script = async {
+        let mut connection = stage.peer.accept().await;
+        let _our_name = connection.receive().await.unwrap();
+        connection.send_raw(&[21, 3, 3, 0, 2, 2, 10]).await;
+        connection
+    };
+    let (dialled, _connection) = tokio::join!(stage.node.connect(&peer, false), script);
+    let error = dialled.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::SpeaksTls, "{error}");
+    assert!(!error.is_retryable());
+}
+
 #[tokio::test]
 async fn node_without_a_name_takes_the_one_that_the_peer_gives_it() {
     let stage = Stage::set().await;

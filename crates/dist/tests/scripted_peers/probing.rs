@@ -67,6 +67,34 @@ async fn probe_fails_with_every_other_word_and_says_why() {
     }
 }
 
+/// Looks for `peer@127.0.0.1`, which says in its challenge that it is this.
+async fn find_who_is(says_it_is: &str) -> (Stage, Result<u16, FailureKind>) {
+    let stage = Stage::set().await;
+    let peer = name("peer@127.0.0.1");
+    let script = async {
+        let mut connection = stage.peer.accept().await;
+        let _our_name = connection.receive().await.unwrap();
+        connection.send(&status("ok")).await;
+        let challenge = challenge_frame(HIDDEN, says_it_is);
+        connection.send(&challenge).await;
+        let answer = connection.receive().await;
+        assert_eq!(answer, None, "something was sent after the challenge");
+    };
+    let (found, ()) = tokio::join!(stage.node.find(&peer), script);
+    (stage, found.map_err(|error| error.kind()))
+}
+
+#[tokio::test]
+async fn node_is_found_by_name_and_no_digest_leaves_us() {
+    let (stage, found) = find_who_is("peer@127.0.0.1").await;
+    assert_eq!(found, Ok(stage.peer.port()));
+    let (stage, found) = find_who_is("other@127.0.0.1").await;
+    assert_eq!(found, Err(FailureKind::NameMismatch));
+    let kind = async |text| stage.node.find(&name(text)).await.unwrap_err().kind();
+    assert_eq!(kind("nobody@127.0.0.1").await, FailureKind::NameUnknown);
+    assert_eq!(kind("peer@short").await, FailureKind::LongShortNames);
+}
+
 /// Where only another network may be dialled, and our own EPMD is at this address.
 async fn probe_at_own_host(own_host: [u8; 4]) -> FailureKind {
     let stage = Stage::set_with(|config| {
