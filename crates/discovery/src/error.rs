@@ -176,6 +176,11 @@ impl PostgresError {
         self.kind
     }
 
+    /// What happened, without the remedy behind it.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// All of it may be mended without us: it is tried for ever.
     pub fn is_retryable(&self) -> bool {
         true

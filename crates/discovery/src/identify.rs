@@ -1,6 +1,7 @@
 //! One connection, to see whether and as whom we get in.
 
 use crate::connect::Connector;
+use crate::session::Session;
 use crate::{Conninfo, PostgresError};
 
 const QUESTION: &str = "SELECT current_user, pg_catalog.current_database(), \
@@ -41,15 +42,21 @@ pub async fn identify(
 ) -> Result<Identity, PostgresError> {
     let mut connector = Connector::new(conninfo.clone(), application_name);
     let mut session = connector.connect("").await?;
-    let row = session.query_row(QUESTION).await?;
-    let text = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
-    Ok(Identity {
-        user: text(0),
-        database: text(1),
-        tls: text(2) == "t",
-        port: text(3).parse().ok(),
-        application_name: text(4),
-        search_path: text(5),
-        standby: text(6) == "t",
-    })
+    Identity::ask(&mut session).await
+}
+
+impl Identity {
+    pub(crate) async fn ask(session: &mut Session) -> Result<Self, PostgresError> {
+        let row = session.query_row(QUESTION).await?;
+        let text = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
+        Ok(Self {
+            user: text(0),
+            database: text(1),
+            tls: text(2) == "t",
+            port: text(3).parse().ok(),
+            application_name: text(4),
+            search_path: text(5),
+            standby: text(6) == "t",
+        })
+    }
 }

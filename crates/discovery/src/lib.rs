@@ -21,8 +21,9 @@ mod session;
 mod tls;
 
 pub use channel::{Channel, ChannelError};
+pub use connect::{Examination, Listener, Reached, Settled, examine};
 pub use conninfo::{Conninfo, ConninfoError, ConninfoErrorKind, ConninfoErrors, Environment};
 pub use error::{PostgresError, PostgresErrorKind};
 pub use identify::{Identity, identify};
 pub use keeper::{Announcer, Event, Events, Settings, spawn};
-pub use payload::Dialect;
+pub use payload::{Dialect, Hearing};

@@ -3,6 +3,8 @@
 //! libcluster_postgres says bare names. A public fork of it says
 //! `heartbeat:NAME`, and `goodbye:NAME` when a node leaves. Both are heard.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pgmesh_name::{NameError, NodeName};
 
 /// How names are said; all dialects are heard.
@@ -39,6 +41,29 @@ pub(crate) enum Payload {
     Name(NodeName),
     /// This node leaves.
     Goodbye(NodeName),
+}
+
+/// What was said on a channel in a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hearing {
+    /// Names said as libcluster_postgres says them.
+    pub bare: BTreeSet<NodeName>,
+    /// Names said with `heartbeat:` or `goodbye:` before them.
+    pub prefixed: BTreeSet<NodeName>,
+    /// How many payloads were no names, by [`NameError::kind`].
+    pub no_names: BTreeMap<&'static str, u64>,
+}
+
+/// Adds a payload to what was heard.
+pub(crate) fn note(hearing: &mut Hearing, text: &str) {
+    match parse(text) {
+        Ok(Payload::Name(name)) if text == name.as_str() => hearing.bare.insert(name),
+        Ok(Payload::Name(name) | Payload::Goodbye(name)) => hearing.prefixed.insert(name),
+        Err(error) => {
+            *hearing.no_names.entry(error.kind()).or_default() += 1;
+            false
+        }
+    };
 }
 
 /// Reads a payload. No node can be started with a `:` in its alive name, so that
@@ -78,6 +103,20 @@ mod tests {
         let goodbye = Dialect::Heartbeat.goodbye(&name).unwrap();
         assert_eq!(parse(&goodbye), Ok(Payload::Goodbye(name.clone())));
         assert_eq!(Dialect::Libcluster.goodbye(&name), None);
+    }
+
+    #[test]
+    fn what_is_heard_is_told_apart_by_dialect() {
+        let mut hearing = Hearing::default();
+        for text in ["a@h", "a@h", "heartbeat:b@h", "goodbye:c@h", "nonsense"] {
+            note(&mut hearing, text);
+        }
+        let expected = Hearing {
+            bare: [name("a@h")].into(),
+            prefixed: [name("b@h"), name("c@h")].into(),
+            no_names: [("at_signs", 1)].into(),
+        };
+        assert_eq!(hearing, expected);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, Connection, Notification, SimpleQueryMessage};
+use tokio_postgres::{
+    AsyncMessage, Client, Connection, Notification, SimpleQueryMessage, SimpleQueryRow,
+};
 
 use crate::PostgresError;
 
@@ -53,14 +55,26 @@ impl Session {
         &mut self,
         query: &str,
     ) -> Result<Vec<Option<String>>, PostgresError> {
-        let answer = self.client.simple_query(query).await?;
-        let row = answer.into_iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
+        let row = self.query_rows(query).await?.into_iter().next();
         let row = row.ok_or_else(PostgresError::closed)?;
         let texts = (0..row.len()).map(|index| row.get(index).map(str::to_owned));
         Ok(texts.collect())
+    }
+
+    /// The first column of all rows, as texts; NULLs are left out.
+    pub(crate) async fn query_column(&mut self, query: &str) -> Result<Vec<String>, PostgresError> {
+        let rows = self.query_rows(query).await?;
+        let texts = rows.iter().filter_map(|row| row.get(0).map(str::to_owned));
+        Ok(texts.collect())
+    }
+
+    async fn query_rows(&mut self, query: &str) -> Result<Vec<SimpleQueryRow>, PostgresError> {
+        let answer = self.client.simple_query(query).await?;
+        let row = |message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        };
+        Ok(answer.into_iter().filter_map(row).collect())
     }
 
     /// Says all payloads in one statement, hence one transaction: each transaction

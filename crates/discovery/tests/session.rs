@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use pgmesh_discovery::{
-    Announcer, Channel, Conninfo, Dialect, Environment, Event, Events, PostgresErrorKind, Settings,
-    spawn,
+    Announcer, Channel, Conninfo, Dialect, Environment, Event, Events, PostgresErrorKind, Reached,
+    Settings, examine, spawn,
 };
 use pgmesh_name::NodeName;
 use pgmesh_testkit::ScratchPostgres;
@@ -183,4 +183,47 @@ async fn what_is_wrong_has_its_kind() {
     assert_eq!(kind(unknown).await, PostgresErrorKind::UnknownDatabase);
     let tls = format!("{}?sslmode=require", postgres.url());
     assert_eq!(kind(tls).await, PostgresErrorKind::TlsNotOffered);
+}
+
+#[tokio::test]
+async fn every_server_is_examined_as_far_as_it_can_be_reached() {
+    let postgres = ScratchPostgres::start();
+    let (user, port) = ("postgres", postgres.port());
+    let gone = {
+        let stopped = ScratchPostgres::start();
+        stopped.port()
+    };
+    let url = format!("postgres://{user}@127.0.0.1:{gone},127.0.0.1:{port}/postgres");
+    let channel = settings(&postgres).channel;
+    let examined = examine(&conninfo(&url), &channel, "examiner").await;
+    let [dead, alive] = examined.try_into().unwrap();
+    assert_eq!(dead.reached, Reached::Resolved(vec![[127, 0, 0, 1].into()]));
+    let error = dead.outcome.unwrap_err();
+    assert_eq!(error.kind(), PostgresErrorKind::Unreachable);
+    assert_eq!(alive.server, format!("127.0.0.1:{port}"));
+    assert!(matches!(alive.reached, Reached::Connected(_)));
+    let settled = alive.outcome.unwrap();
+    assert!(!settled.indirect && !settled.identity.standby);
+    assert_eq!(settled.identity.application_name, "examiner");
+}
+
+#[tokio::test]
+async fn examiner_hears_who_speaks_and_which_daemons_are_there_and_says_nothing() {
+    let postgres = ScratchPostgres::start();
+    let (announcer, mut events) = spawn(settings(&postgres));
+    up(&mut events).await;
+    echo(&announcer, &mut events).await;
+    let channel = settings(&postgres).channel;
+    let [examined] = examine(&conninfo(&postgres.url()), &channel, "examiner")
+        .await
+        .try_into()
+        .unwrap();
+    let mut listener = examined.outcome.unwrap().listener;
+    postgres.execute("NOTIFY \"Se\"\"cret\", 'a@h'; NOTIFY \"Se\"\"cret\", 'heartbeat:b@h'");
+    let heard = listener.hear_for(Duration::from_millis(200)).await.unwrap();
+    assert!(heard.bare.contains(&name("a@h")) && heard.prefixed.contains(&name("b@h")));
+    assert_eq!(listener.daemons().await.unwrap(), ["m@h"]);
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::BadPayload { .. }), "{event:?}");
+    }
 }

@@ -2,6 +2,7 @@
 //! or without, and whether it is the kind of server that is wanted.
 
 mod encryption;
+mod examine;
 mod facts;
 mod proof;
 mod resolver;
@@ -20,6 +21,7 @@ use crate::session::Session;
 use crate::tls::LazyTls;
 use crate::{PostgresError, PostgresErrorKind};
 use encryption::Encryption;
+pub use examine::{Examination, Listener, Reached, Settled, examine};
 use facts::Facts;
 pub(crate) use proof::private_channel;
 use resolver::Resolver;
@@ -127,6 +129,18 @@ impl Connector {
         target: TargetSession,
         listen: &str,
     ) -> Result<Session, PostgresError> {
+        let (session, door) = self.settle(server, target, listen).await?;
+        self.prove(session, door).await
+    }
+
+    /// A session that listens; where something stands between us and the server,
+    /// with the door through which it is to be proven that it hears.
+    async fn settle(
+        &mut self,
+        server: &Server,
+        target: TargetSession,
+        listen: &str,
+    ) -> Result<(Session, Option<Door>), PostgresError> {
         let limit = self.limit_of(server);
         let mut outcome = Err(PostgresError::new(
             PostgresErrorKind::UnknownHost,
@@ -150,8 +164,7 @@ impl Connector {
                 self.silent.remove(server);
             }
         }
-        let (session, door) = outcome?;
-        self.prove(session, door).await
+        outcome
     }
 
     /// For each address. Beside others, one that was silent last time gets no more
