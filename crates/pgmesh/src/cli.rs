@@ -35,6 +35,7 @@ pub(crate) fn command() -> Command {
         .subcommand(ping())
         .subcommand(rpc())
         .subcommand(names())
+        .subcommand(doctor())
 }
 
 fn run() -> Command {
@@ -222,6 +223,28 @@ fn names() -> Command {
                 .default_value("localhost"),
         )
         .after_help("ERL_EPMD_PORT names another port than 4369.")
+}
+
+fn doctor() -> Command {
+    Command::new("doctor")
+        .about("Check the set-up step by step: what is wrong, and what to do")
+        .arg(json())
+        .arg(flag("listen-for", "DURATION").help(
+            "How long to listen who is on the channel [default: a little more than one announce \
+             interval]",
+        ))
+        .next_help_heading("Settings, as pgmesh run has them")
+        .args(settings::TABLE.iter().map(setting))
+        .after_help(
+            "Give it the settings of pgmesh run, by flag or by variable. A daemon that runs \
+             under them is asked, and goes on undisturbed.\n\n  \
+             ✓ well  ! works, and is probably not meant  ✗ failed  – not checked\n\n\
+             In brackets stands the kind that pgmesh members, pgmesh status and the log show, \
+             too. Exit codes: 0 nothing failed, 1 something did, 78 unusable settings.\n\n\
+             Examples:\n  \
+             pgmesh doctor --database-url postgres://app@db/app\n  \
+             pgmesh doctor --json | jq '.checks[] | select(.outcome == \"failed\")'",
+        )
 }
 
 fn setting(setting: &'static Setting) -> Arg {

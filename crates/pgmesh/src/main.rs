@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some(("ping", flags)) => commands::ping::run(flags),
         Some(("rpc", flags)) => commands::rpc::run(flags),
         Some(("names", flags)) => commands::names::run(flags),
+        Some(("doctor", flags)) => commands::doctor::run(flags),
         // clap answers everything else itself.
         _ => Ok(ExitCode::from(2)),
     };

@@ -91,7 +91,12 @@ impl DaemonClient {
     ///
     /// When the flags name no node.
     pub(super) fn new(flags: &ArgMatches) -> Result<Self, UsageError> {
-        socket(flags).map(|socket| Self { socket })
+        socket(flags).map(Self::at)
+    }
+
+    /// The daemon whose control socket this is.
+    pub(super) fn at(socket: PathBuf) -> Self {
+        Self { socket }
     }
 
     /// The page, however long it takes.

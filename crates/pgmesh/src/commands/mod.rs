@@ -2,6 +2,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+pub(crate) mod doctor;
 pub(crate) mod forget;
 pub(crate) mod matrix;
 pub(crate) mod members;

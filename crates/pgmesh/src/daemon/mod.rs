@@ -133,7 +133,8 @@ async fn listen_http(settings: &RunSettings) -> anyhow::Result<Option<TcpListene
     Ok(Some(listener))
 }
 
-fn node_config(settings: &RunSettings) -> NodeConfig {
+/// What the node of `pgmesh run` is to be like.
+pub(crate) fn node_config(settings: &RunSettings) -> NodeConfig {
     NodeConfig {
         listen: settings.listen,
         epmd_port: settings.epmd_port,

@@ -11,14 +11,34 @@ use super::{ConfigError, Warning};
 /// The longest cookie: it is an atom on every node.
 const MAX_CHARS: usize = 255;
 
-/// Reads the cookie from `PGMESH_COOKIE`, else from the file, else from
-/// `~/.erlang.cookie`.
+/// Where a cookie comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CookieSource {
+    /// `PGMESH_COOKIE`.
+    Variable,
+    File(PathBuf),
+}
+
+impl CookieSource {
+    /// `PGMESH_COOKIE`, else the file, else `~/.erlang.cookie`.
+    pub(crate) fn find(file: Option<&str>) -> Result<Self, ConfigError> {
+        // The file wins where it was asked for: a flag is nearer than a variable.
+        match file {
+            Some(file) => Ok(Self::File(PathBuf::from(file))),
+            None if std::env::var("PGMESH_COOKIE").is_ok() => Ok(Self::Variable),
+            None => Ok(Self::File(default_file()?)),
+        }
+    }
+}
+
+/// Reads the cookie from where [`CookieSource::find`] finds it.
 pub(crate) fn read_cookie(file: Option<&str>) -> Result<(Cookie, Option<Warning>), ConfigError> {
-    // The file wins where it was asked for: a flag is nearer than a variable.
-    match (file, std::env::var("PGMESH_COOKIE")) {
-        (None, Ok(text)) => Ok((check("PGMESH_COOKIE", first_line(&text))?, None)),
-        (Some(file), _) => read_file(Path::new(file)),
-        (None, Err(_)) => read_file(&default_file()?),
+    match CookieSource::find(file)? {
+        CookieSource::Variable => {
+            let text = std::env::var("PGMESH_COOKIE").unwrap_or_default();
+            Ok((check("PGMESH_COOKIE", first_line(&text))?, None))
+        }
+        CookieSource::File(path) => read_file(&path),
     }
 }
 
@@ -47,8 +67,8 @@ fn read_file(path: &Path) -> Result<(Cookie, Option<Warning>), ConfigError> {
     let warning = exposed.then(|| {
         let mode = mode & 0o777;
         let message = format!(
-            "cookie file {shown} can be read by others (mode {mode:03o}): \
-             chmod 400 it, as erl demands"
+            "cookie file {shown} can be read by others (mode {mode:03o}), and \
+             erl refuses such a file (chmod 400 {shown})"
         );
         Warning::new("cookie_file_exposed", message)
     });

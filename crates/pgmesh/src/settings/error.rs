@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting}{value}: {problem} ({remedy})")]
+#[error("{} ({remedy})", self.cause())]
 pub(crate) struct ConfigError {
     setting: String,
     /// ` "…"`, or nothing for secrets and for what is missing.
@@ -31,6 +31,16 @@ impl ConfigError {
             problem: problem.to_owned(),
             remedy: remedy.to_owned(),
         }
+    }
+
+    /// What is wrong with which setting.
+    pub(crate) fn cause(&self) -> String {
+        format!("{}{}: {}", self.setting, self.value, self.problem)
+    }
+
+    /// What to do about it.
+    pub(crate) fn remedy(&self) -> &str {
+        &self.remedy
     }
 }
 

@@ -13,7 +13,7 @@ mod run;
 mod table;
 mod warning;
 
-pub(crate) use cookie::read_cookie;
+pub(crate) use cookie::{CookieSource, read_cookie};
 pub(crate) use duration::parse_duration;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use run::{Database, EpmdMode, LogFormat, RunSettings, default_socket, short_host};

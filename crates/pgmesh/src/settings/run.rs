@@ -14,7 +14,7 @@ use pgmesh_name::{AllowList, NodeName};
 use super::duration::{parse_duration, parse_size};
 use super::raw::{RawSettings, Source};
 use super::table::{TABLE, variable_of};
-use super::{ConfigError, ConfigErrors, Warning, epmd_host, epmd_port, read_cookie};
+use super::{ConfigError, ConfigErrors, CookieSource, Warning, epmd_host, epmd_port, read_cookie};
 
 /// Ordinary messages of a BEAM fit into this.
 const LEAST_FRAME: usize = 64 * 1024;
@@ -27,6 +27,7 @@ const LEAST_EXPIRY_INTERVALS: u32 = 3;
 pub(crate) struct RunSettings {
     pub(crate) name: NodeName,
     pub(crate) cookie: Cookie,
+    pub(crate) cookie_source: CookieSource,
     /// Postgres, unless nothing is to be heard.
     pub(crate) database: Option<Database>,
     pub(crate) announce_interval: Duration,
@@ -118,6 +119,7 @@ impl Reader<'_> {
     fn run_settings(&mut self) -> Option<RunSettings> {
         let name = self.name();
         let cookie = self.cookie();
+        let cookie_source = CookieSource::find(self.cookie_file());
         let database = self.database(cookie.as_ref().map(|(cookie, _)| cookie));
         let announce_interval = self.duration("announce-interval", Duration::from_millis(100));
         let expiry = self.expiry(announce_interval);
@@ -160,6 +162,7 @@ impl Reader<'_> {
             socket: self.socket(&name),
             name,
             cookie,
+            cookie_source: cookie_source.ok()?,
             database,
             announce_interval: announce_interval?,
             expiry: expiry?,
@@ -224,8 +227,11 @@ impl Reader<'_> {
     }
 
     fn cookie(&mut self) -> Option<(Cookie, Option<Warning>)> {
-        let file = self.raw.get("cookie-file").map(|value| value.text.as_str());
-        self.keep(read_cookie(file))
+        self.keep(read_cookie(self.cookie_file()))
+    }
+
+    fn cookie_file(&self) -> Option<&str> {
+        self.raw.get("cookie-file").map(|value| value.text.as_str())
     }
 
     /// Beside it the warnings. `Some((None, _))` when no database was given, which is
@@ -234,8 +240,8 @@ impl Reader<'_> {
         let environment = Environment::of_process();
         let url = self.raw.get("database-url");
         if url.is_none() && !environment.names_a_database() {
-            let message = "no --database-url: nothing is heard and nothing announced, \
-                           only nodes that dial us are linked";
+            let message = "no database: nothing is heard and nothing announced, only \
+                           nodes that dial us are linked (give --database-url)";
             return Some((None, vec![Warning::new("no_database", message)]));
         }
         let conninfo = self.conninfo(url.map_or("", |url| &url.text), &environment);
@@ -284,7 +290,14 @@ impl Reader<'_> {
             )
         };
         let channel = self.keep(channel.map_err(unusable))?;
-        let warning = if channel.was_cut() {
+        let warning = if channel.was_cut() && given.is_none() {
+            Some(Warning::new(
+                "channel_cut",
+                "the cookie makes a channel of more than 63 bytes: Postgres cuts it, and BEAM \
+                  nodes with it say their names but hear nothing (give --channel, and the nodes \
+                  the same channel_name)",
+            ))
+        } else if channel.was_cut() {
             Some(Warning::new(
                 "channel_cut",
                 "the channel has more than 63 bytes: Postgres cuts it, and BEAM nodes with \
@@ -293,8 +306,8 @@ impl Reader<'_> {
         } else if given.is_none() {
             Some(Warning::new(
                 "channel_shows_cookie",
-                "the channel is the cookie (no --channel): whoever sees Postgres' activity \
-                  or logs sees the cookie",
+                "the channel is the cookie: whoever sees Postgres' activity or logs sees the \
+                  cookie (give --channel, and the nodes the same channel_name)",
             ))
         } else {
             None
