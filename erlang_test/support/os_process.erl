@@ -15,7 +15,7 @@
 %% five seconds gets SIGKILL.
 -type spec() :: #{program := string(), args := [string()],
 	directory := string(), stdout := string(), stderr := string(),
-	env => [{string(), string()}], stop_signal => 'KILL' | 'QUIT'}.
+	env => [{string(), string() | false}], stop_signal => 'KILL' | 'QUIT'}.
 
 -define(STOP_MS, 5000).
 -define(START_MS, 5000).

@@ -10,6 +10,7 @@
 -export([status/2, postgres_state/2, members/2, member/3, member_state/3, all_up/3]).
 -export([sees_mesh/2]).
 -export([command/2, command/3]).
+-export([doctor/2, doctor_text/2]).
 -export([launch_command/2, interrupt/1, await_outcome/2, stdout_lines/1, stderr/1]).
 
 -export_type([daemon/0, options/0, outcome/0, running/0]).
@@ -55,10 +56,10 @@ is_listening(Lab, Daemon) ->
 launch(#{directory := Directory} = Lab, Options) ->
 	Name = maps:get(name, Options, ?NAME),
 	Log = lab:log_file(Lab, maps:get(log, Options, "pgmesh")),
-	Flags = maps:merge(default_flags(Lab, Name), maps:get(flags, Options, #{})),
+	Flags = flags(Lab, Options),
 	Process = lab:start(Lab, {os_process, start_link, [#{
 		program => binary(), args => ["run" | flag_list(Flags)], directory => Directory,
-		stdout => Log, stderr => Log, env => lab:environment(Lab)}]}),
+		stdout => Log, stderr => Log, env => environment(Lab)}]}),
 	#{name => Name, process => Process, socket => maps:get("--socket", Flags), log => Log,
 		options => Options}.
 
@@ -173,6 +174,18 @@ ask(Lab, #{socket := Socket}, What) ->
 
 %% Commands.
 
+%% What `pgmesh doctor` finds with the settings that a daemon with these options has:
+%% its exit code and its JSON.
+-spec doctor(lab:lab(), options()) -> {non_neg_integer(), json_text:json()}.
+doctor(Lab, Options) ->
+	#{exit := Exit, stdout := Json} = command(Lab, ["doctor", "--json" | daemon_flags(Lab, Options)]),
+	{Exit, json_text:decode(Json)}.
+
+%% The same, as people read it.
+-spec doctor_text(lab:lab(), options()) -> outcome().
+doctor_text(Lab, Options) ->
+	command(Lab, ["doctor" | daemon_flags(Lab, Options)]).
+
 %% Runs the binary with these arguments until it ends.
 -spec command(lab:lab(), [string()]) -> outcome().
 command(Lab, Args) ->
@@ -190,7 +203,7 @@ launch_command(#{directory := Directory} = Lab, Args) ->
 	Stdout = Base ++ ".out",
 	Stderr = Base ++ ".err",
 	Process = lab:start(Lab, {os_process, start_link, [#{program => binary(), args => Args,
-		directory => Directory, stdout => Stdout, stderr => Stderr, env => lab:environment(Lab)}]}),
+		directory => Directory, stdout => Stdout, stderr => Stderr, env => environment(Lab)}]}),
 	#{process => Process, stdout => Stdout, stderr => Stderr}.
 
 %% As Ctrl-C.
@@ -242,6 +255,17 @@ default_flags(#{directory := Directory, cookie_file := CookieFile, channel := Ch
 
 database_url(#{host := Host, port := Port, user := User, database := Database}) ->
 	lists:flatten(io_lib:format("postgres://~s@~s:~b/~s", [User, Host, Port, Database])).
+
+%% Ours is no setting of pgmesh, and would be warned about.
+environment(Lab) ->
+	[{"PGMESH_BIN", false} | lab:environment(Lab)].
+
+daemon_flags(Lab, Options) ->
+	flag_list(flags(Lab, Options)).
+
+flags(Lab, Options) ->
+	Name = maps:get(name, Options, ?NAME),
+	maps:merge(default_flags(Lab, Name), maps:get(flags, Options, #{})).
 
 flag_list(Flags) ->
 	lists:append([[Flag, Value] || {Flag, Value} <- maps:to_list(Flags), Value =/= false]).

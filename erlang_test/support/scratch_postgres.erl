@@ -7,12 +7,13 @@
 -behaviour(gen_server).
 
 -export([start/1, start_standby/2, options/1, up/1, down/2, promote/1]).
+-export([admit/2, offer_tls/1]).
 -export([freeze/2, thaw/1]).
 -export([start_link/1, init/1, handle_call/3, handle_cast/2, terminate/2]).
 
 -export_type([postgres/0, part/0]).
 
--opaque postgres() :: #{server := pid(), port := inet:port_number()}.
+-opaque postgres() :: #{server := pid(), port := inet:port_number(), data := string()}.
 %% What can be frozen: the process that takes connections, all of them, or the
 %% backend with this process id.
 -type part() :: postmaster | everything | pos_integer().
@@ -61,6 +62,28 @@ promote(Postgres) ->
 	_ = eventually:eventually(fun() ->
 		query("SELECT pg_is_in_recovery()", Postgres) =:= [[<<"f">>]]
 	end, ?READY_MS),
+	ok.
+
+%% From now on, who is let in say these lines of pg_hba.conf; the superuser always is.
+-spec admit(postgres(), iodata()) -> ok.
+admit(#{data := Data} = Postgres, Lines) ->
+	Superuser = "local all postgres trust\nhost all postgres 127.0.0.1/32 trust\n",
+	ok = file:write_file(filename:join(Data, "pg_hba.conf"), [Superuser, Lines, $\n]),
+	reload(Postgres).
+
+%% From now on it speaks TLS with those who want it.
+-spec offer_tls(postgres()) -> ok.
+offer_tls(#{data := Data} = Postgres) ->
+	[ok = unprivileged:give(File) || File <- maps:values(scratch_certificate:write(Data))],
+	[] = query("ALTER SYSTEM SET ssl = on", Postgres),
+	reload(Postgres).
+
+%% Returns when sessions that begin now see what was changed.
+reload(Postgres) ->
+	Loaded = fun() -> query("SELECT pg_conf_load_time()", Postgres) end,
+	Before = Loaded(),
+	[[<<"t">>]] = query("SELECT pg_reload_conf()", Postgres),
+	_ = eventually:eventually(fun() -> Loaded() =/= Before end, ?READY_MS),
 	ok.
 
 %% Stands still, sockets stay open. To be thawed by thaw/1, or by the case's end.
@@ -164,7 +187,7 @@ send_signal(Signal, Pids) ->
 launch(Lab, Name, Data) ->
 	Port = free_port:pick(),
 	Server = lab:start(Lab, {?MODULE, start_link, [spec(Lab, Name, Data, Port)]}),
-	Postgres = #{server => Server, port => Port},
+	Postgres = #{server => Server, port => Port, data => Data},
 	ok = up(Postgres),
 	Postgres.
 
