@@ -30,6 +30,13 @@ pub enum Action {
         /// Over which link.
         link: LinkId,
     },
+    /// End the watch over this link; nothing answers.
+    Unwatch {
+        /// Whom.
+        name: NodeName,
+        /// Over which link.
+        link: LinkId,
+    },
     /// Ask this node for its connections. Answered by [`crate::Input::Audited`] or by
     /// [`crate::Input::AuditFailed`].
     Audit {

@@ -2,7 +2,7 @@
 
 use pgmesh_name::NodeName;
 
-use crate::{DialId, IntroductionId, Time};
+use crate::{Config, DialId, IntroductionId, Time};
 
 /// Everything that can happen to a mesh.
 #[derive(Clone, Debug)]
@@ -136,6 +136,8 @@ pub enum Input {
     },
     /// A person wants this name forgotten.
     Forget(NodeName),
+    /// The settings are others now; our own name stays.
+    Reconfigured(Box<Config>),
     /// The time of [`crate::Mesh::poll_timeout`] has come.
     Timeout,
     /// The daemon is stopping: dial nobody any more.

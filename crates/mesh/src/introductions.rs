@@ -47,6 +47,8 @@ pub(crate) struct Apart {
     pub(crate) was_introduced: bool,
     /// Whether they were linked before.
     pub(crate) was_linked: bool,
+    /// Whether it is ours to introduce.
+    is_ours: bool,
     /// When it is introduced; `None` if it is not ours, or while it is asked for.
     due_at: Option<Time>,
 }
@@ -87,8 +89,10 @@ impl Introductions {
             failures: 0,
             was_introduced: false,
             was_linked: false,
+            is_ours: false,
             due_at: None,
         });
+        entry.is_ours |= due_at.is_some();
         let is_sooner = match (entry.due_at, due_at) {
             (None, Some(_)) => true,
             (Some(planned), Some(at)) => entry.failures == 0 && at < planned,
@@ -103,6 +107,16 @@ impl Introductions {
     pub(crate) fn lost(&mut self, pair: &Pair) {
         if let Some(apart) = self.apart.get_mut(pair) {
             apart.was_linked = true;
+        }
+    }
+
+    /// Makes every pair nobody's, until [`apart`](Self::apart) says otherwise. What is
+    /// asked for already comes to its end.
+    pub(crate) fn unplan(&mut self) {
+        self.due.clear();
+        for apart in self.apart.values_mut() {
+            apart.due_at = None;
+            apart.is_ours = false;
         }
     }
 
@@ -159,7 +173,7 @@ impl Introductions {
         self.asked_pairs.remove(&pair);
         self.free(&to);
         let longest_wait = longest_wait.max(self.fair_wait());
-        if let Some(apart) = self.apart.get_mut(&pair) {
+        if let Some(apart) = self.apart.get_mut(&pair).filter(|apart| apart.is_ours) {
             let wait = if connected {
                 CONFIRMATION
             } else {

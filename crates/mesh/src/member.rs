@@ -77,6 +77,8 @@ pub struct Member {
     /// Whether it is in `init:stop`, as it says itself.
     pub(crate) stopping: bool,
     pub(crate) hold: Option<Hold>,
+    /// Whether a linked one may be passed on.
+    pub(crate) is_allowed: bool,
     pub(crate) watch: Watch,
     pub(crate) otp: Option<u32>,
     pub(crate) audit_sent_at: Option<Time>,
@@ -99,6 +101,7 @@ impl Member {
             leaving: false,
             stopping: false,
             hold: None,
+            is_allowed: true,
             watch: Watch::Off,
             otp: None,
             audit_sent_at: None,
@@ -145,7 +148,8 @@ impl Member {
     }
 
     pub(crate) fn may_be_announced(&self) -> bool {
-        !self.hidden && !self.leaving && !self.stopping && self.hold.is_none()
+        let stays = !self.leaving && !self.stopping && self.hold.is_none();
+        !self.hidden && self.is_allowed && stays
     }
 
     pub(crate) fn is_proven(&self) -> bool {

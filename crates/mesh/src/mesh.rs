@@ -1,12 +1,13 @@
 //! The state machine itself: names, dials, links, and what becomes of them. What
 //! the nodes see of each other is in `healing`, this host's nodes in `local`, what
-//! people ask for in `holding`.
+//! people ask for in `holding`, what new settings bring in `reconfiguring`.
 
 mod healing;
 mod holding;
 mod local;
 mod matrix;
 mod pairs;
+mod reconfiguring;
 
 pub use matrix::Matrix;
 pub use pairs::PairCounts;
@@ -148,6 +149,7 @@ impl Mesh {
             Input::Hold { name, until } => self.on_hold(&name, until),
             Input::Release { a, b } => self.on_release(&a, &b),
             Input::Forget(name) => self.on_forget(&name),
+            Input::Reconfigured(config) => self.on_reconfigured(*config),
             Input::Timeout => self.on_timeout(),
             Input::Shutdown => self.on_shutdown(),
         }
@@ -277,10 +279,16 @@ impl Mesh {
     /// of a pattern must say so.
     fn refuse(&mut self, name: &NodeName) {
         self.admit(name);
+        if let Some(member) = self.members.get_mut(name).filter(|m| m.is_idle()) {
+            member.last_heard_at = Some(self.now);
+        }
+        self.show_refused(name);
+    }
+
+    fn show_refused(&mut self, name: &NodeName) {
         let Some(member) = self.members.get_mut(name).filter(|m| m.is_idle()) else {
             return;
         };
-        member.last_heard_at = Some(self.now);
         member.next_dial_at = None;
         let kind = IgnoredName::NotAllowed.kind();
         let last = member.failure.as_ref();
@@ -359,6 +367,7 @@ impl Mesh {
             .hold
             .is_some_and(|hold| hold.creation != Some(peer.creation));
         let hidden = peer.hidden;
+        member.is_allowed = self.config.allow.allows_name(&name);
         member.on_link_up(self.now, peer.clone(), link);
         self.events.push_back(Event::NodeUp { peer, restarted });
         if other_life {

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use pgmesh_mesh::{
-    Action, Config, DialId, Failure, Input, LinkId, Mesh, PairCounts, Peer, Retry, Time,
+    Action, Config, DialId, Failure, Input, IntroduceScope, JoinScope, LinkId, Mesh, PairCounts,
+    Peer, Retry, Time,
 };
-use pgmesh_name::NodeName;
+use pgmesh_name::{AllowList, NodeName};
 use proptest::prelude::*;
 
 fn name(number: u8) -> NodeName {
@@ -25,6 +26,25 @@ fn failure() -> impl Strategy<Value = Failure> {
         kind: "any",
         message: String::new(),
         retry,
+    })
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let joins = prop_oneof![Just(JoinScope::All), Just(JoinScope::Local)];
+    let introduces = prop_oneof![
+        Just(IntroduceScope::None),
+        Just(IntroduceScope::Local),
+        Just(IntroduceScope::All)
+    ];
+    let allows = prop_oneof![Just("*@*"), Just("n?@*"), Just("*@h1"), Just("nobody@*")];
+    (joins, introduces, allows, any::<bool>()).prop_map(|(join, introduce, allow, watch_edges)| {
+        Config {
+            join,
+            introduce,
+            watch_edges,
+            allow: AllowList::parse([allow]).unwrap(),
+            ..Config::new(name(0))
+        }
     })
 }
 
@@ -52,6 +72,14 @@ fn input() -> impl Strategy<Value = Input> {
             dial: DialId(dial),
             failure
         }),
+        (names(), any::<bool>()).prop_map(|(name, for_a_while)| Input::Hold {
+            name,
+            until: for_a_while.then_some(Time::from_start(Duration::from_secs(100))),
+        }),
+        names().prop_map(|name| Input::Release {
+            a: name.clone(),
+            b: name
+        }),
         (names(), 0u64..4, proptest::collection::vec(names(), 0..6)).prop_map(
             |(name, link, peers)| Input::PeersSeen {
                 name,
@@ -72,6 +100,7 @@ fn input() -> impl Strategy<Value = Input> {
             link: LinkId(1),
             release
         }),
+        config().prop_map(|config| Input::Reconfigured(Box::new(config))),
         Just(Input::PostgresUp),
         Just(Input::PostgresDown),
         Just(Input::Timeout),
@@ -100,7 +129,11 @@ proptest! {
     ) {
         let mut mesh = Mesh::new(Config::new(name(0)), seed);
         let mut now = Time::ZERO;
+        let mut config = Config::new(name(0));
         for (wait, input) in steps {
+            if let Input::Reconfigured(new) = &input {
+                config = (**new).clone();
+            }
             now = now + Duration::from_millis(wait);
             let is_timeout = matches!(input, Input::Timeout);
             mesh.handle(now, input);
@@ -108,8 +141,20 @@ proptest! {
                 prop_assert!(mesh.poll_timeout().is_none_or(|next| next > now));
             }
             while let Some(action) = mesh.poll_action() {
-                if let Action::Dial { name: dialled, .. } = action {
-                    prop_assert_ne!(dialled, name(0));
+                match action {
+                    Action::Dial { name: dialled, .. } => {
+                        prop_assert_ne!(&dialled, &name(0));
+                        prop_assert!(config.allow.allows_name(&dialled), "dials {dialled}");
+                        let may_join = config.join == JoinScope::All || mesh.is_local(&dialled);
+                        prop_assert!(may_join, "dials {dialled} of another host");
+                    }
+                    Action::Introduce { to, peer, .. } => {
+                        prop_assert!(config.introduce != IntroduceScope::None);
+                        let both = [&to, &peer].map(|end| config.allow.allows_name(end));
+                        prop_assert_eq!(both, [true, true], "passes on {} and {}", to, peer);
+                    }
+                    Action::Watch { .. } => prop_assert!(config.watch_edges),
+                    _ => {}
                 }
             }
             while mesh.poll_event().is_some() {}
@@ -169,6 +214,25 @@ fn name_that_is_not_allowed_is_shown_and_never_dialled() {
     let failures = std::iter::from_fn(|| mesh.poll_event())
         .filter(|event| matches!(event, pgmesh_mesh::Event::DialFailed { .. }));
     assert_eq!(failures.count(), 1, "told once");
+}
+
+#[test]
+fn name_that_was_not_allowed_is_dialled_as_soon_as_it_is() {
+    let mut mesh = Mesh::new(Config::new(name(0)), 1);
+    let public: NodeName = "a@8.8.8.8".parse().unwrap();
+    mesh.handle(Time::ZERO, Input::HeardName(public.clone()));
+    let wider = Config {
+        allow: AllowList::parse(["8.8.8.0/24"]).unwrap(),
+        ..Config::new(name(0))
+    };
+    mesh.handle(Time::ZERO, Input::Reconfigured(Box::new(wider)));
+    let dial = DialId(1);
+    let expected = Action::Dial { name: public, dial };
+    assert_eq!(mesh.poll_action(), Some(expected));
+    let narrower = Config::new(name(0));
+    mesh.handle(Time::ZERO, Input::Reconfigured(Box::new(narrower)));
+    assert_eq!(mesh.poll_action(), Some(Action::CancelDial(dial)));
+    assert_eq!(mesh.counts().refused, 1);
 }
 
 #[test]

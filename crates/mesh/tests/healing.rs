@@ -186,6 +186,30 @@ fn held_node_is_left_alone_until_it_is_released() {
 }
 
 #[test]
+fn reload_that_narrows_gives_up_and_one_that_widens_heals() {
+    for setup in [Setup::sidecars(4), Setup::healers(4, 1)] {
+        with_seed(1, &setup, |world| {
+            let daemons = 0..setup.daemons;
+            world.run_for(10 * SECOND);
+            let links = world.daemons[0].as_ref().unwrap().links.clone();
+            daemons
+                .clone()
+                .for_each(|d| world.plan(world.now, Op::Narrow(d)));
+            world.plan(world.now + SECOND, Op::Disconnect(0, 1));
+            // Those that speak would heal it with the next beat.
+            world.run_for(SECOND + SECOND / 2);
+            let daemon = world.daemons[0].as_ref().unwrap();
+            assert_eq!(daemon.links, links, "no link ends");
+            assert!(daemon.watched.is_empty(), "nothing is left on the nodes");
+            assert_eq!(world.apart(), [(0, 1)]);
+            daemons.for_each(|d| world.plan(world.now, Op::Widen(d)));
+            world.run_for(SECOND / 5);
+            assert_meshed(world);
+        });
+    }
+}
+
+#[test]
 fn epmd_that_restarts_takes_nobody_off_the_channel() {
     with_seed(1, &Setup::sidecars(3), |world| {
         world.run_for(20 * SECOND);

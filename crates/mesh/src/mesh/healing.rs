@@ -72,8 +72,7 @@ impl Mesh {
 
     /// A watcher has begun.
     pub(super) fn on_watched(&mut self, name: &NodeName, link: LinkId, peers: &[NodeName]) {
-        let linked = self.link(name) == Some(link);
-        if let Some(member) = self.members.get_mut(name).filter(|_| linked) {
+        if let Some(member) = self.watched(name, link) {
             member.watch = Watch::On;
         }
         self.on_peers_seen(name, link, peers);
@@ -147,10 +146,16 @@ impl Mesh {
     }
 
     pub(super) fn on_watch_failed(&mut self, name: &NodeName, link: LinkId) {
-        let linked = self.link(name) == Some(link);
-        if let Some(member) = self.members.get_mut(name).filter(|_| linked) {
+        if let Some(member) = self.watched(name, link) {
             member.watch = Watch::Failed;
         }
+    }
+
+    /// Who was asked to tell of its edges over this link, and still is to.
+    fn watched(&mut self, name: &NodeName, link: LinkId) -> Option<&mut Member> {
+        let member = self.members.get_mut(name)?;
+        let wanted = member.state == State::Up(link) && member.watch != Watch::Off;
+        wanted.then_some(member)
     }
 
     pub(super) fn on_otp_known(&mut self, name: &NodeName, link: LinkId, release: u32) {
@@ -188,7 +193,7 @@ impl Mesh {
         }
     }
 
-    fn reconsider(&mut self, a: &NodeName, b: &NodeName) {
+    pub(super) fn reconsider(&mut self, a: &NodeName, b: &NodeName) {
         let pair = Pair::new(a, b);
         let edge = self.edges.edge(a, b);
         if !self.should_be_linked(a, b) || !matches!(edge, Edge::Missing | Edge::OneWay) {
@@ -338,7 +343,7 @@ impl Member {
     /// Whether it is to be linked to all others.
     fn belongs(&self) -> bool {
         let up = matches!(self.state, State::Up(_));
-        up && !self.hidden && !self.stopping && self.hold.is_none()
+        up && !self.hidden && self.is_allowed && !self.stopping && self.hold.is_none()
     }
 
     /// OTP 23 and 26 or later refuse each other ("cannot handle V4_NC, UNLINK_ID").

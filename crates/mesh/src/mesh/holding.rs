@@ -66,6 +66,10 @@ impl Mesh {
             member.next_dial_at = Some(self.now);
         }
         self.events.push_back(Event::Released(name.clone()));
+        // Since it was held the settings may have changed.
+        if self.reason_to_ignore(name).is_some() {
+            self.judge_again(name);
+        }
         self.attend(name);
         self.reconsider_all(name);
     }

@@ -20,7 +20,8 @@ pub struct Matrix {
     pub missing: Vec<(usize, usize)>,
     /// One says that they are linked, the other that they are not.
     pub one_way: Vec<(usize, usize)>,
-    /// Not linked on purpose: held, stopping, or of releases that refuse each other.
+    /// Not linked on purpose: held, stopping, not allowed, or of releases that refuse
+    /// each other.
     pub excluded: Vec<(usize, usize)>,
     /// One of the two has not told what it sees.
     pub unknown: Vec<(usize, usize)>,

@@ -29,6 +29,8 @@ pub struct Daemon {
     /// Everybody that was ever linked.
     pub proven: BTreeSet<NodeName>,
     pub healed: u64,
+    /// Whether its settings let it do nothing but look.
+    pub is_narrow: bool,
     mesh: Mesh,
     dials: BTreeMap<DialId, NodeName>,
     asked: BTreeMap<IntroductionId, (NodeName, NodeName)>,
@@ -44,6 +46,7 @@ impl Daemon {
             introductions: 0,
             proven: BTreeSet::new(),
             healed: 0,
+            is_narrow: false,
             asked: BTreeMap::new(),
             life,
             links: BTreeMap::new(),
@@ -127,6 +130,7 @@ impl Daemon {
         self.actions += 1;
         match action {
             Action::Dial { name, dial } => {
+                assert!(!self.is_narrow, "dials {name}, which is not allowed");
                 assert_ne!(name, &self.name, "dials itself");
                 assert!(!self.links.contains_key(name), "dials {name}, which is up");
                 let twice = self.dials.values().any(|dialled| dialled == name);
@@ -139,6 +143,10 @@ impl Daemon {
             Action::Announce(names) => {
                 self.announcements += 1;
                 assert_eq!(names.first(), Some(&self.name));
+                assert!(
+                    !self.is_narrow || names.len() == 1,
+                    "says {names:?}, not allowed"
+                );
             }
             Action::Goodbye(names) => {
                 let own = &self.name;
@@ -151,8 +159,16 @@ impl Daemon {
                     "tells others of {peer}, unproven"
                 );
             }
-            Action::Watch { name, link } | Action::Audit { name, link } => {
+            Action::Watch { name, link } => {
+                assert!(!self.is_narrow, "watches {name}");
                 assert_eq!(self.links.get(name), Some(link), "asks over an old link");
+            }
+            Action::Audit { name, link } => {
+                assert_eq!(self.links.get(name), Some(link), "asks over an old link");
+            }
+            Action::Unwatch { name, link } => {
+                assert_eq!(self.links.get(name), Some(link), "asks over an old link");
+                self.watched.remove(name);
             }
             Action::Introduce { id, to, peer } => self.check_introduction(*id, to, peer),
         }
@@ -160,6 +176,7 @@ impl Daemon {
 
     fn check_introduction(&mut self, id: IntroductionId, to: &NodeName, peer: &NodeName) {
         self.introductions += 1;
+        assert!(!self.is_narrow, "introduces {to} and {peer}");
         for end in [to, peer] {
             assert!(self.links.contains_key(end), "introduces {end}, unproven");
             let held = self.mesh.member(end).is_some_and(Member::is_held);

@@ -7,7 +7,7 @@ use pgmesh_mesh::{
     Action, Config, DialId, Failure, Input, IntroduceScope, IntroductionId, IntroductionOutcome,
     LinkId, Peer, Retry, State, Time,
 };
-use pgmesh_name::NodeName;
+use pgmesh_name::{AllowList, NodeName};
 
 use super::daemon::Daemon;
 use super::fabric::Fabric;
@@ -102,6 +102,10 @@ pub enum Op {
     StartEpmd(usize),
     Hold(usize, usize),
     Release(usize, usize),
+    /// A daemon is told to dial and to introduce nobody any more.
+    Narrow(usize),
+    /// It has its first settings again.
+    Widen(usize),
 }
 
 #[derive(Debug)]
@@ -272,6 +276,7 @@ impl World {
                 9 => (Op::StopGracefully(node), Op::Restart(node)),
                 10 => (Op::KillEpmd(daemon), Op::StartEpmd(daemon)),
                 11 => (Op::Hold(daemon, node), Op::Release(daemon, node)),
+                12 => (Op::Narrow(daemon), Op::Widen(daemon)),
                 _ => (Op::SaySilent(node), Op::SaySilent(node + 1)),
             };
             self.plan(start, fault);
@@ -283,7 +288,7 @@ impl World {
     fn kinds_of_faults(&self) -> u8 {
         match self.setup.introduce {
             IntroduceScope::None => 7,
-            IntroduceScope::Local | IntroduceScope::All => 12,
+            IntroduceScope::Local | IntroduceScope::All => 13,
         }
     }
 
@@ -312,6 +317,7 @@ impl World {
         }
         for daemon in 0..self.daemons.len() {
             self.apply(&Op::StartDaemon(daemon));
+            self.apply(&Op::Widen(daemon));
         }
     }
 
@@ -392,6 +398,8 @@ impl World {
                 let (a, b) = (name.clone(), name);
                 self.feed(daemon, Input::Release { a, b });
             }
+            Op::Narrow(daemon) => self.reconfigure(daemon, true),
+            Op::Widen(daemon) => self.reconfigure(daemon, false),
             Op::Say(node) => {
                 let name = self.beams[node].name.clone();
                 self.say(&name);
@@ -400,6 +408,24 @@ impl World {
                 let name = format!("silent{number}@10.1.0.{number}");
                 self.say(&name.parse().unwrap());
             }
+        }
+    }
+
+    fn reconfigure(&mut self, daemon: usize, narrow: bool) {
+        let first = self.config(daemon);
+        let config = if narrow {
+            Config {
+                introduce: IntroduceScope::None,
+                watch_edges: false,
+                allow: AllowList::parse(["nobody@*"]).unwrap(),
+                ..first
+            }
+        } else {
+            first
+        };
+        if let Some(running) = &mut self.daemons[daemon] {
+            running.is_narrow = narrow;
+            self.feed(daemon, Input::Reconfigured(Box::new(config)));
         }
     }
 
@@ -511,26 +537,29 @@ impl World {
             return;
         }
         self.lives += 1;
-        let local = self.local_node(daemon);
-        let host = match local {
-            Some(node) => self.beams[node].name.host().to_owned(),
-            None => format!("10.2.0.{daemon}"),
-        };
-        let own = format!("pgmesh{daemon}@{host}").parse().unwrap();
-        let config = Config {
-            introduce: self.setup.introduce,
-            watch_edges: self.setup.watch_edges,
-            prune: self.setup.prune,
-            ..Config::new(own)
-        };
+        let config = self.config(daemon);
         let mut started = Daemon::new(config, self.lives, self.rng.u64(..));
-        started.local = local;
+        started.local = self.local_node(daemon);
         let life = started.life;
         self.daemons[daemon] = Some(started);
         self.plan_postgres(daemon);
         self.feed(daemon, Input::EpmdUp);
         self.queue
             .plan(self.now, Happening::AskEpmd { daemon, life });
+    }
+
+    fn config(&self, daemon: usize) -> Config {
+        let host = match self.local_node(daemon) {
+            Some(node) => self.beams[node].name.host().to_owned(),
+            None => format!("10.2.0.{daemon}"),
+        };
+        let own = format!("pgmesh{daemon}@{host}").parse().unwrap();
+        Config {
+            introduce: self.setup.introduce,
+            watch_edges: self.setup.watch_edges,
+            prune: self.setup.prune,
+            ..Config::new(own)
+        }
     }
 
     fn local_node(&self, daemon: usize) -> Option<usize> {
@@ -965,7 +994,7 @@ impl World {
     fn take(&mut self, daemon: usize, action: Action) {
         match action {
             Action::Dial { name, dial } => self.plan_answer(daemon, name, dial),
-            Action::CancelDial(_) | Action::Goodbye(_) => {}
+            Action::CancelDial(_) | Action::Goodbye(_) | Action::Unwatch { .. } => {}
             Action::Watch { name, link } => self.tell_peers(daemon, name, link, true),
             Action::Audit { name, link } => self.tell_peers(daemon, name, link, false),
             Action::Introduce { id, to, peer } => {
