@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgmesh_name::{NameError, NodeName};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Notification;
@@ -41,10 +41,32 @@ pub struct Settings {
     pub elect: bool,
 }
 
+/// What of [`Settings`] can change while a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// See [`Settings::announce_interval`].
+    pub announce_interval: Duration,
+    /// See [`Settings::silent`].
+    pub silent: bool,
+    /// See [`Settings::elect`].
+    pub elect: bool,
+}
+
+impl Settings {
+    fn role(&self) -> Role {
+        Role {
+            announce_interval: self.announce_interval,
+            silent: self.silent,
+            elect: self.elect,
+        }
+    }
+}
+
 /// What a session tells.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// It listens.
+    /// It listens, and leads no longer if the one before it did. Comes without an
+    /// [`Event::Down`] where a new [`Role`] asked for a new session.
     Up,
     /// It is gone; another is on its way.
     Down(PostgresError),
@@ -82,6 +104,7 @@ pub type Events = mpsc::Receiver<Event>;
 pub struct Announcer {
     queue: mpsc::Sender<Vec<String>>,
     dialect: Dialect,
+    roles: watch::Sender<Role>,
     keeper: JoinHandle<()>,
 }
 
@@ -104,6 +127,12 @@ impl Announcer {
         }
     }
 
+    /// Takes another role. Never waits. Another interval is minded at once; to become
+    /// silent or not, and to stand for leader or not, takes a new session.
+    pub fn take_role(&self, role: Role) {
+        self.roles.send_replace(role);
+    }
+
     /// Ends the session once what is to be said has been said, or after `limit`.
     pub async fn finish(self, limit: Duration) {
         let Self { queue, keeper, .. } = self;
@@ -120,16 +149,19 @@ pub fn spawn(settings: Settings) -> (Announcer, Events) {
     let (events, receiver) = mpsc::channel(QUEUE);
     let application_name = format!("pgmesh/{}", settings.own);
     let dialect = settings.dialect;
+    let (roles, role) = watch::channel(settings.role());
     let keeper = tokio::spawn(keep(Keeper {
         connector: Connector::new(settings.conninfo.clone(), &application_name),
         echo_channel: settings.silent.then(private_channel),
         settings,
+        role,
         announcements,
         events,
     }));
     let announcer = Announcer {
         queue,
         dialect,
+        roles,
         keeper,
     };
     (announcer, receiver)
@@ -137,6 +169,7 @@ pub fn spawn(settings: Settings) -> (Announcer, Events) {
 
 struct Keeper {
     settings: Settings,
+    role: watch::Receiver<Role>,
     connector: Connector,
     /// Where a silent observer hears itself.
     echo_channel: Option<String>,
@@ -148,6 +181,8 @@ struct Keeper {
 enum End {
     /// Nobody needs it any more.
     Unneeded,
+    /// By the role that was taken there has to be another.
+    Outdated,
     Failed(PostgresError),
 }
 
@@ -159,8 +194,10 @@ async fn keep(mut keeper: Keeper) {
             end = keeper.session(&mut backoff) => end,
             () = events.closed() => return,
         };
-        let End::Failed(error) = end else {
-            return;
+        let error = match end {
+            End::Unneeded => return,
+            End::Outdated => continue,
+            End::Failed(error) => error,
         };
         let wait = backoff.next_wait(error.kind());
         if keeper.events.send(Event::Down(error)).await.is_err() {
@@ -172,6 +209,7 @@ async fn keep(mut keeper: Keeper) {
 
 impl Keeper {
     async fn session(&mut self, backoff: &mut Backoff) -> End {
+        self.take_role();
         let mut listen = self.settings.channel.listen_statement();
         if let Some(echo) = &self.echo_channel {
             listen.push_str(&format!("; LISTEN {echo}"));
@@ -186,9 +224,23 @@ impl Keeper {
             return End::Unneeded;
         }
         match self.listen(&mut session, backoff).await {
-            Ok(()) => End::Unneeded,
+            Ok(end) => end,
             Err(error) => End::Failed(error),
         }
+    }
+
+    /// Whether a session that stands can no longer be used.
+    fn take_role(&mut self) -> bool {
+        let role = *self.role.borrow_and_update();
+        let settings = &mut self.settings;
+        let outdated = (role.silent, role.elect) != (settings.silent, settings.elect);
+        settings.announce_interval = role.announce_interval;
+        settings.silent = role.silent;
+        settings.elect = role.elect;
+        if role.silent != self.echo_channel.is_some() {
+            self.echo_channel = role.silent.then(private_channel);
+        }
+        outdated
     }
 
     /// Serves a session that listens, until it fails or is no longer needed.
@@ -199,7 +251,7 @@ impl Keeper {
         &mut self,
         session: &mut Session,
         backoff: &mut Backoff,
-    ) -> Result<(), PostgresError> {
+    ) -> Result<End, PostgresError> {
         let mut ears = Ears::new(self.settings.announce_interval);
         let mut probe_at = Instant::now();
         let mut saying: Option<Asking<()>> = None;
@@ -210,6 +262,12 @@ impl Keeper {
         loop {
             let free = saying.is_none();
             tokio::select! {
+                Ok(()) = self.role.changed() => {
+                    if self.take_role() {
+                        return Ok(End::Outdated);
+                    }
+                    ears = Ears::new(self.settings.announce_interval);
+                }
                 notification = session.hear() => {
                     let mut event = self.understand(&notification?);
                     if let Event::Echo { after } = &mut event {
@@ -220,7 +278,7 @@ impl Keeper {
                         }
                     }
                     if self.events.send(event).await.is_err() {
-                        return Ok(());
+                        return Ok(End::Unneeded);
                     }
                 }
                 said = finished(&mut saying), if !free => {
@@ -228,7 +286,7 @@ impl Keeper {
                     said?;
                     let names = std::mem::take(&mut names_being_said);
                     if names > 0 && self.events.send(Event::Said { names }).await.is_err() {
-                        return Ok(());
+                        return Ok(End::Unneeded);
                     }
                 }
                 elected = finished(&mut election), if election.is_some() => {
@@ -244,12 +302,12 @@ impl Keeper {
                         Err(error) => return Err(error),
                     };
                     if leads && self.events.send(Event::Leads).await.is_err() {
-                        return Ok(());
+                        return Ok(End::Unneeded);
                     }
                 }
                 payloads = self.announcements.recv(), if free => {
                     let Some(payloads) = payloads else {
-                        return Ok(());
+                        return Ok(End::Unneeded);
                     };
                     names_being_said = payloads.len();
                     if self.has_own_name(&payloads) {

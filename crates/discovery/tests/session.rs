@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pgmesh_discovery::{
     Announcer, Channel, Conninfo, Dialect, Environment, Event, Events, PostgresErrorKind, Reached,
-    Settings, examine, spawn,
+    Role, Settings, examine, spawn,
 };
 use pgmesh_name::NodeName;
 use pgmesh_testkit::ScratchPostgres;
@@ -163,6 +163,39 @@ async fn silent_observer_hears_itself_without_being_heard() {
     while let Ok(event) = other_events.try_recv() {
         assert!(!matches!(event, Event::Heard(_)), "{event:?}");
     }
+}
+
+#[tokio::test]
+async fn role_changes_while_the_session_stands() {
+    let postgres = ScratchPostgres::start();
+    let patient = Settings {
+        announce_interval: Duration::from_secs(3600),
+        ..settings(&postgres)
+    };
+    let (announcer, mut events) = spawn(patient);
+    up(&mut events).await;
+    let role = Role {
+        announce_interval: Duration::from_millis(200),
+        silent: true,
+        elect: true,
+    };
+    announcer.take_role(role);
+    let mut next = async || tokio::time::timeout(LIMIT, events.recv()).await.unwrap();
+    assert!(matches!(next().await, Some(Event::Up)), "a new session");
+    assert!(
+        matches!(next().await, Some(Event::Echo { .. })),
+        "nobody announces"
+    );
+    while !matches!(next().await, Some(Event::Leads)) {}
+    let (silent, elect) = (false, false);
+    announcer.take_role(Role {
+        silent,
+        elect,
+        ..role
+    });
+    while !matches!(next().await, Some(Event::Up)) {}
+    // Now nobody says what could come back.
+    assert_eq!(down(&mut events).await, PostgresErrorKind::Deaf);
 }
 
 #[tokio::test]

@@ -193,6 +193,10 @@ async fn one_watcher_is_left_by_two_calls_and_none_without_us() {
     cluster.node.connect(&a, true).await.unwrap();
     cluster.node.watch(&a, LIMITS).await.unwrap();
     is_left(1).await;
+    cluster.node.unwatch(&a);
+    is_left(0).await;
+    cluster.node.watch(&a, LIMITS).await.unwrap();
+    is_left(1).await;
     cluster.node.stop();
     is_left(0).await;
 }

@@ -177,7 +177,7 @@ impl Inner {
     ) -> Result<IpAddr, Failure> {
         let mut refused = None;
         for address in addresses {
-            if self.config.allow.allows_address(address) {
+            if self.allows_address(address) {
                 return Ok(address);
             }
             refused = Some(address);

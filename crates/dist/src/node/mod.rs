@@ -18,7 +18,7 @@ mod watch;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use pgmesh_name::{AllowList, NodeName};
@@ -205,6 +205,8 @@ struct Inner {
     config: NodeConfig,
     /// Our name and creation: known from the start, unless the first peer names us.
     identity: OnceLock<Identity>,
+    /// Which addresses may be dialled; [`NodeConfig::allow`] is what it began with.
+    allow: RwLock<AllowList>,
     links: Mutex<Links>,
     /// Counts changes of the table, for those who wait for one.
     changes: tokio::sync::watch::Sender<u64>,
@@ -301,8 +303,9 @@ impl Node {
     fn build(config: NodeConfig, identity: Option<Identity>) -> (Self, NodeEvents) {
         let (events, receiver) = mpsc::unbounded_channel();
         let inner = Inner {
-            config,
             identity: identity.map_or_else(OnceLock::new, OnceLock::from),
+            allow: RwLock::new(config.allow.clone()),
+            config,
             links: Mutex::default(),
             changes: tokio::sync::watch::Sender::new(0),
             next_id: AtomicU64::new(1),
@@ -349,6 +352,12 @@ impl Node {
         self.inner.links().table.linked().cloned().collect()
     }
 
+    /// Sets which addresses may be dialled from now on. Links and dials under way stay.
+    pub fn set_allow(&self, allow: AllowList) {
+        let current = self.inner.allow.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = allow;
+    }
+
     /// Closes our link to a node, if there is one. Its end is told as
     /// [`NodeEvent::LinkDown`]; the peer may dial us again at once.
     pub fn disconnect(&self, peer: &NodeName) {
@@ -383,6 +392,11 @@ impl Inner {
     /// The lock is held for a look or a change, never across an await.
     fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn allows_address(&self, address: IpAddr) -> bool {
+        let allow = self.allow.read().unwrap_or_else(PoisonError::into_inner);
+        allow.allows_address(address)
     }
 
     fn next_id(&self) -> u64 {

@@ -77,7 +77,7 @@ impl Inner {
         // This host's own nodes may be asked whatever networks may be dialled: they get
         // no digest.
         let own_host = address.ip() == self.config.epmd_host;
-        if !own_host && !self.config.allow.allows_address(address.ip()) {
+        if !own_host && !self.allows_address(address.ip()) {
             let detail = "its address is not allowed";
             return Err(Failure::new(FailureKind::AddressNotAllowed, detail));
         }

@@ -69,6 +69,16 @@ impl Node {
         starting.keep();
         Ok(())
     }
+
+    /// Ends the watcher on a linked node, if there is one, as for those who no longer
+    /// want to be told. A call of [`watch`](Self::watch) that has not returned yet
+    /// returns [`CallError::LinkLost`].
+    pub fn unwatch(&self, peer: &NodeName) {
+        let mut links = self.inner.links();
+        if let Some(link) = links.table.link(peer) {
+            links.end_watch(link);
+        }
+    }
 }
 
 /// A watch that ends when this is dropped, unless it is kept.

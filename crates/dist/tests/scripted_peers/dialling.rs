@@ -204,6 +204,10 @@ async fn address_that_is_not_allowed_is_not_connected_to() {
     .await;
     let dialled = stage.node.connect(&name("peer@127.0.0.1"), false).await;
     assert_eq!(dialled.unwrap_err().kind(), FailureKind::AddressNotAllowed);
+    stage.node.set_allow(pgmesh_name::AllowList::default());
+    let nobody = name("nobody@127.0.0.1");
+    let dialled = stage.node.connect(&nobody, false).await;
+    assert_eq!(dialled.unwrap_err().kind(), FailureKind::NameUnknown);
 }
 
 #[tokio::test]
