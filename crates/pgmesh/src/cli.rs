@@ -36,6 +36,7 @@ pub(crate) fn command() -> Command {
         .subcommand(rpc())
         .subcommand(names())
         .subcommand(doctor())
+        .subcommand(validate())
 }
 
 fn run() -> Command {
@@ -43,7 +44,9 @@ fn run() -> Command {
         .about("Run the node in the foreground")
         .after_help(
             "Each flag can be given as a variable instead: --announce-interval is \
-             PGMESH_ANNOUNCE_INTERVAL. A flag wins over a variable.\n\
+             PGMESH_ANNOUNCE_INTERVAL. A flag wins over a variable, a variable over the \
+             file.\n\
+             SIGHUP reads the file again; what takes a restart is said in the log.\n\
              PGMESH_COOKIE holds the cookie itself. DATABASE_URL is used where \
              --database-url is not given.",
         )
@@ -244,6 +247,25 @@ fn doctor() -> Command {
              Examples:\n  \
              pgmesh doctor --database-url postgres://app@db/app\n  \
              pgmesh doctor --json | jq '.checks[] | select(.outcome == \"failed\")'",
+        )
+}
+
+fn validate() -> Command {
+    Command::new("validate")
+        .about("Check the settings of `pgmesh run`, without running it")
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .conflicts_with("config")
+                .help("Configuration file; the same as --config FILE"),
+        )
+        .args(settings::TABLE.iter().map(setting))
+        .after_help(
+            "Says what each setting is and where it comes from, or everything that is wrong \
+             (exit code 78). Nothing is connected to.\n\n\
+             Examples:\n  \
+             pgmesh validate /etc/pgmesh/pgmesh.toml\n  \
+             pgmesh validate /etc/pgmesh/pgmesh.toml && systemctl reload pgmesh",
         )
 }
 

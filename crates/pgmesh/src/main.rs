@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Some(("rpc", flags)) => commands::rpc::run(flags),
         Some(("names", flags)) => commands::names::run(flags),
         Some(("doctor", flags)) => commands::doctor::run(flags),
+        Some(("validate", flags)) => commands::validate::run(flags),
         // clap answers everything else itself.
         _ => Ok(ExitCode::from(2)),
     };

@@ -206,6 +206,11 @@ impl Conninfo {
         reader::read(parameters, environment)
     }
 
+    /// Whether the text, a service file or a variable held a password.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
     /// What deserves a word although it is no mistake.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

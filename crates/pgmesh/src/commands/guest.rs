@@ -61,7 +61,7 @@ impl Settings {
         let limit = duration(flags, "timeout", "--timeout")?.unwrap_or_default();
         let variable = std::env::var("PGMESH_COOKIE_FILE").ok();
         let file = text("cookie-file").or(variable.as_deref());
-        let (cookie, _) = read_cookie(file).map_err(ConfigErrors::from)?;
+        let (cookie, _) = read_cookie(file, "--cookie-file").map_err(ConfigErrors::from)?;
         Ok(Self {
             peer,
             cookie,

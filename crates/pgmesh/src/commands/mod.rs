@@ -10,6 +10,7 @@ pub(crate) mod names;
 pub(crate) mod ping;
 pub(crate) mod rpc;
 pub(crate) mod status;
+pub(crate) mod validate;
 pub(crate) mod wait;
 pub(crate) mod watch;
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pgmesh_dist::terms::Term;
 use pgmesh_dist::{CallLimits, Introduced, LinkId};
-use pgmesh_mesh::{Action, DialId, Failure, Input, IntroductionId, IntroductionOutcome, Retry};
+use pgmesh_mesh::{
+    Action, DialId, Failure, Input, IntroductionId, IntroductionOutcome, Retry, State,
+};
 use pgmesh_name::NodeName;
 use tokio::sync::mpsc;
 
@@ -58,6 +60,7 @@ impl Daemon {
                 }
             }
             Action::Watch { name, link } => self.watch(name, link),
+            Action::Unwatch { name, .. } => self.node.unwatch(&name),
             Action::Audit { name, link } => self.audit(name, link),
             Action::Introduce { id, to, peer } => self.introduce(id, to, peer),
             Action::Disconnect { at, peer } => self.disconnect(at, &peer),
@@ -135,6 +138,15 @@ impl Daemon {
                 );
             }
         });
+    }
+
+    /// Asks every visible node that we are linked to.
+    pub(super) fn ask_intents(&self) {
+        for (name, member) in self.mesh.members() {
+            if matches!(member.state(), State::Up(_)) && !member.is_hidden() {
+                self.ask_intent(name.clone());
+            }
+        }
     }
 
     /// Asks a node for its OTP release, for people to see.

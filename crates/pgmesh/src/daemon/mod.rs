@@ -8,6 +8,7 @@ mod local_names;
 mod log_limit;
 mod metrics;
 mod news;
+mod reload;
 mod run_loop;
 mod view;
 
@@ -27,37 +28,38 @@ use crate::api::{Asker, http, server};
 use crate::logging;
 use crate::settings::RunSettings;
 use metrics::Metrics;
+use reload::Reloading;
 use run_loop::{Daemon, Sources};
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     let settings = RunSettings::read(flags)?;
-    logging::start(settings.log_format, settings.log);
+    let level = logging::start(settings.log_format, settings.log);
     // One thread: a daemon waits far more than it works, and links of one node
     // share the little work there is.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(settings))?;
+    let reloading = Reloading::new(flags.clone(), level);
+    runtime.block_on(serve(settings, reloading))?;
     // Lookups in threads of their own may still wait for DNS; nobody waits for them.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(settings: RunSettings) -> anyhow::Result<()> {
-    for warning in &settings.warnings {
-        tracing::warn!(kind = warning.kind, "{}", warning.message);
-    }
+async fn serve(settings: RunSettings, reloading: Reloading) -> anyhow::Result<()> {
+    reload::log_warnings(&settings.warnings);
     tracing::info!(
         node = %settings.name,
         version = env!("CARGO_PKG_VERSION"),
-        settings = settings.summary,
+        settings = settings.raw.summary(),
         "starting"
     );
     let metrics = Metrics::new().context("cannot set up metrics (please report this)")?;
     // Before anything that takes time: a stop must never be missed.
     let mut stop = Stop::new()?;
+    let hangup = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
     let (_socket, control) = ControlSocket::bind(&settings.socket)?;
     let http_listener = listen_http(&settings).await?;
     if settings.epmd == crate::settings::EpmdMode::Auto {
@@ -94,8 +96,8 @@ async fn serve(settings: RunSettings) -> anyhow::Result<()> {
         stop,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
-    Daemon::new(settings, mesh, node, announcer, stream, metrics)
-        .run(sources)
+    Daemon::new(settings, mesh, node, announcer, stream, metrics, reloading)
+        .run(sources, hangup)
         .await;
     Ok(())
 }
@@ -147,16 +149,26 @@ pub(crate) fn node_config(settings: &RunSettings) -> NodeConfig {
     }
 }
 
+/// What of the settings concerns the session with Postgres and can change.
+fn role(settings: &RunSettings) -> discovery::Role {
+    discovery::Role {
+        announce_interval: settings.announce_interval,
+        silent: settings.announce == AnnounceScope::None,
+        elect: settings.introduce == IntroduceScope::All,
+    }
+}
+
 fn discovery_settings(settings: &RunSettings) -> Option<discovery::Settings> {
     let database = settings.database.clone()?;
+    let role = role(settings);
     Some(discovery::Settings {
         conninfo: database.conninfo,
         channel: database.channel,
         own: settings.name.clone(),
-        announce_interval: settings.announce_interval,
-        silent: settings.announce == AnnounceScope::None,
+        announce_interval: role.announce_interval,
+        silent: role.silent,
         dialect: settings.dialect,
-        elect: settings.introduce == IntroduceScope::All,
+        elect: role.elect,
     })
 }
 

@@ -8,6 +8,7 @@ use pgmesh_discovery::Announcer;
 use pgmesh_dist::{FailureKind, LinkId, Node, NodeEvent, NodeEvents};
 use pgmesh_mesh::{DialId, Failure, Input, Mesh, Peer, Time};
 use pgmesh_name::NodeName;
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
@@ -17,10 +18,11 @@ use super::event_log::{self, EventLog};
 use super::local_names;
 use super::metrics::Metrics;
 use super::news::News;
+use super::reload::Reloading;
 use super::view::View;
 use crate::api::events::EventStream;
 use crate::api::{Question, Questions};
-use crate::settings::RunSettings;
+use crate::settings::{ConfigErrors, RunSettings};
 
 /// Everything that the loop hears.
 pub(super) struct Sources {
@@ -46,6 +48,8 @@ pub(super) enum Outcome {
     },
     /// This host's visible nodes.
     LocalNames(Vec<NodeName>),
+    /// The settings, read again.
+    Reread(Box<Result<RunSettings, ConfigErrors>>),
     /// Something that the mesh alone wants to know.
     Mesh(Input),
 }
@@ -59,6 +63,8 @@ pub(super) struct Daemon {
     pub(super) view: View,
     pub(super) stream: EventStream,
     pub(super) metrics: Metrics,
+    pub(super) reloading: Reloading,
+    local_names: Option<local_names::Asking>,
     log: EventLog,
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
@@ -87,6 +93,7 @@ impl Daemon {
         announcer: Option<Announcer>,
         stream: EventStream,
         metrics: Metrics,
+        reloading: Reloading,
     ) -> Self {
         let (outcomes, finished) = mpsc::unbounded_channel();
         Self {
@@ -96,6 +103,8 @@ impl Daemon {
             announcer,
             dials: HashMap::new(),
             outcomes,
+            reloading,
+            local_names: None,
             stream,
             metrics,
             log: EventLog::new(),
@@ -105,16 +114,9 @@ impl Daemon {
     }
 
     /// Runs until it is told to stop; then closes every link and leaves EPMD.
-    pub(super) async fn run(mut self, mut sources: Sources) {
-        let _local_names = self.view.wants_local_names().then(|| {
-            let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
-            local_names::spawn(
-                self.view.epmd_address(),
-                self.view.own_alive(),
-                node,
-                outcomes,
-            )
-        });
+    pub(super) async fn run(mut self, mut sources: Sources, hangup: Signal) {
+        self.ask_local_names();
+        self.reloading.listen(hangup, self.outcomes.clone());
         loop {
             let wake = self.wait(&mut sources).await;
             let now = self.now();
@@ -256,6 +258,7 @@ impl Daemon {
         match event {
             discovery::Event::Up => {
                 self.view.postgres_up();
+                self.mesh.handle(now, Input::Leader(false));
                 self.mesh.handle(now, Input::PostgresUp);
             }
             discovery::Event::Down(error) => {
@@ -319,11 +322,28 @@ impl Daemon {
                 self.metrics.on_report(&input);
                 self.mesh.handle(now, input);
             }
+            Outcome::Reread(read) => self.on_reread(now, *read),
         }
     }
 }
 
 impl Daemon {
+    /// Starts to ask who lives on this host, once it matters.
+    pub(super) fn ask_local_names(&mut self) {
+        if !self.view.wants_local_names() {
+            return;
+        }
+        self.local_names.get_or_insert_with(|| {
+            let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+            local_names::spawn(
+                self.view.epmd_address(),
+                self.view.own_alive(),
+                node,
+                outcomes,
+            )
+        });
+    }
+
     fn on_otp(&mut self, now: Time, name: &NodeName, link: LinkId, release: String) {
         if let Ok(number) = release.parse() {
             let otp = Input::OtpKnown {

@@ -12,7 +12,7 @@ use tracing::Level;
 
 use super::news::News;
 use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
-use crate::settings::{Database, RunSettings, Warning};
+use crate::settings::{Change, Database, RunSettings, Warning};
 
 /// What the mesh does not know: the edges' own state.
 pub(super) struct View {
@@ -103,6 +103,15 @@ impl View {
             links: HashMap::new(),
             reached: Reached::default(),
         }
+    }
+
+    pub(super) fn settings(&self) -> &RunSettings {
+        &self.settings
+    }
+
+    /// Takes over what of other settings can change while we run.
+    pub(super) fn reconfigure(&mut self, new: RunSettings) -> Vec<Change> {
+        self.settings.take_over(new)
     }
 
     /// Whether the settings let us have anything to do with this name.

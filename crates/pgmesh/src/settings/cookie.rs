@@ -31,14 +31,18 @@ impl CookieSource {
     }
 }
 
-/// Reads the cookie from where [`CookieSource::find`] finds it.
-pub(crate) fn read_cookie(file: Option<&str>) -> Result<(Cookie, Option<Warning>), ConfigError> {
+/// Reads the cookie from where [`CookieSource::find`] finds it. Errors name the
+/// file's setting as `shown`.
+pub(crate) fn read_cookie(
+    file: Option<&str>,
+    shown: &str,
+) -> Result<(Cookie, Option<Warning>), ConfigError> {
     match CookieSource::find(file)? {
         CookieSource::Variable => {
             let text = std::env::var("PGMESH_COOKIE").unwrap_or_default();
             Ok((check("PGMESH_COOKIE", first_line(&text))?, None))
         }
-        CookieSource::File(path) => read_file(&path),
+        CookieSource::File(path) => read_file(&path, shown),
     }
 }
 
@@ -53,16 +57,16 @@ fn default_file() -> Result<PathBuf, ConfigError> {
     Ok(Path::new(&home).join(".erlang.cookie"))
 }
 
-fn read_file(path: &Path) -> Result<(Cookie, Option<Warning>), ConfigError> {
+fn read_file(path: &Path, setting: &str) -> Result<(Cookie, Option<Warning>), ConfigError> {
     let shown = path.display().to_string();
     let error = |problem: &str| {
         let remedy = "give the file that the cluster's nodes use, or set PGMESH_COOKIE";
-        ConfigError::new("--cookie-file", &shown, problem, remedy)
+        ConfigError::new(setting, &shown, problem, remedy)
     };
     let unreadable = |cause: std::io::Error| error(&format!("cannot be read: {cause}"));
     let text = fs::read_to_string(path).map_err(unreadable)?;
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
-    let cookie = check(&format!("--cookie-file {shown:?}"), first_line(&text))?;
+    let cookie = check(&format!("{setting} {shown:?}"), first_line(&text))?;
     let exposed = mode & 0o077 != 0;
     let warning = exposed.then(|| {
         let mode = mode & 0o777;
@@ -106,26 +110,30 @@ mod tests {
         (folder, path)
     }
 
+    fn read(path: &str) -> Result<(Cookie, Option<Warning>), ConfigError> {
+        read_file(Path::new(path), "--cookie-file")
+    }
+
     #[test]
     fn line_end_is_no_part_of_it() {
         let (_folder, path) = file("secret\n", 0o400);
-        let (cookie, warning) = read_file(Path::new(&path)).unwrap();
+        let (cookie, warning) = read(&path).unwrap();
         assert_eq!((cookie.expose(), warning), ("secret", None));
     }
 
     #[test]
     fn exposed_file_is_warned_about() {
         let (_folder, path) = file("secret", 0o644);
-        let (_, warning) = read_file(Path::new(&path)).unwrap();
+        let (_, warning) = read(&path).unwrap();
         let message = warning.unwrap().message;
         assert!(message.contains("644") && !message.contains("secret"));
     }
 
     #[test]
     fn missing_and_empty_files_are_errors() {
-        let missing = read_file(Path::new("/nonexistent/cookie")).unwrap_err();
+        let missing = read("/nonexistent/cookie").unwrap_err();
         assert!(missing.to_string().contains("/nonexistent/cookie"));
         let (_folder, path) = file("\n", 0o400);
-        assert!(read_file(Path::new(&path)).is_err());
+        assert!(read(&path).is_err());
     }
 }

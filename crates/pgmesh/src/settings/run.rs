@@ -13,7 +13,7 @@ use pgmesh_name::{AllowList, NodeName};
 
 use super::duration::{parse_duration, parse_size};
 use super::raw::{RawSettings, Source};
-use super::table::{TABLE, variable_of};
+use super::table::TABLE;
 use super::{ConfigError, ConfigErrors, CookieSource, Warning, epmd_host, epmd_port, read_cookie};
 
 /// Ordinary messages of a BEAM fit into this.
@@ -54,8 +54,8 @@ pub(crate) struct RunSettings {
     pub(crate) log: tracing::Level,
     /// To be logged as soon as there is a log.
     pub(crate) warnings: Vec<Warning>,
-    /// What was set and by what, for the log.
-    pub(crate) summary: String,
+    /// All of it as texts, and where each came from.
+    pub(crate) raw: RawSettings,
 }
 
 /// Where names are said.
@@ -89,17 +89,19 @@ pub(crate) enum LogFormat {
 }
 
 impl RunSettings {
-    /// Reads flags, variables and defaults, and the cookie file.
+    /// Reads flags, variables, the configuration file, and the cookie file.
     ///
     /// # Errors
     ///
     /// All that is wrong, at once.
     pub(crate) fn read(flags: &ArgMatches) -> Result<Self, ConfigErrors> {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let raw = RawSettings::collect(flags, variable);
+        let (raw, errors) = RawSettings::collect(flags, variable);
+        let file_is_missing = raw.file().is_none() && !errors.is_empty();
         let mut reader = Reader {
             raw: &raw,
-            errors: Vec::new(),
+            errors,
+            file_is_missing,
         };
         match reader.run_settings() {
             Some(settings) if reader.errors.is_empty() => Ok(settings),
@@ -112,6 +114,8 @@ impl RunSettings {
 struct Reader<'a> {
     raw: &'a RawSettings,
     errors: Vec<ConfigError>,
+    /// The configuration file could not be read: what it would have said is no error.
+    file_is_missing: bool,
 }
 
 impl Reader<'_> {
@@ -187,10 +191,11 @@ impl Reader<'_> {
             log: log?,
             warnings: cookie_warning
                 .into_iter()
+                .chain(self.exposed_file())
                 .chain(database_warnings)
                 .chain(unknown_variables())
                 .collect(),
-            summary: self.raw.summary(),
+            raw: self.raw.clone(),
         })
     }
 
@@ -227,7 +232,11 @@ impl Reader<'_> {
     }
 
     fn cookie(&mut self) -> Option<(Cookie, Option<Warning>)> {
-        self.keep(read_cookie(self.cookie_file()))
+        if self.cookie_file().is_none() && self.file_is_missing {
+            return None;
+        }
+        let shown = self.raw.shown("cookie-file");
+        self.keep(read_cookie(self.cookie_file(), &shown))
     }
 
     fn cookie_file(&self) -> Option<&str> {
@@ -261,7 +270,7 @@ impl Reader<'_> {
 
     fn conninfo(&mut self, text: &str, environment: &Environment) -> Option<Conninfo> {
         let shown = match self.raw.get("database-url") {
-            Some(_) => self.shown("database-url"),
+            Some(_) => self.raw.shown("database-url"),
             None => "PGHOST and its companions".to_owned(),
         };
         match Conninfo::parse(text, environment) {
@@ -276,6 +285,22 @@ impl Reader<'_> {
         }
     }
 
+    /// A password that stands in the file, and not in a variable or `~/.pgpass`.
+    fn exposed_file(&self) -> Option<Warning> {
+        let url = self.raw.get("database-url");
+        let url = url.filter(|url| matches!(url.source, Source::File { .. }))?;
+        let file = self.raw.file()?;
+        let mode = file.exposed()?;
+        let alone = Conninfo::parse(&url.text, &Environment::default());
+        let message = format!(
+            "{} holds a database password and can be read by everybody (mode {mode:03o}): \
+             chmod 640 it",
+            file.path().display()
+        );
+        let holds_password = alone.is_ok_and(|conninfo| conninfo.has_password());
+        holds_password.then(|| Warning::new("config_file_exposed", message))
+    }
+
     fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<Warning>)> {
         let given = self.raw.get("channel");
         let channel = match given {
@@ -284,7 +309,7 @@ impl Reader<'_> {
         };
         let unusable = |error: pgmesh_discovery::ChannelError| {
             ConfigError::without_value(
-                "--channel",
+                &self.raw.shown("channel"),
                 &error.to_string(),
                 "it is libcluster_postgres' channel_name",
             )
@@ -324,7 +349,7 @@ impl Reader<'_> {
             Err(errors) => {
                 let wrong = |error: pgmesh_name::AllowError| {
                     ConfigError::without_value(
-                        "--allow",
+                        &self.raw.shown("allow"),
                         &error.to_string(),
                         "quote globs in a shell",
                     )
@@ -398,21 +423,11 @@ impl Reader<'_> {
     ) -> Option<Option<T>> {
         debug_assert!(TABLE.iter().any(|known| known.name == setting));
         let value = self.raw.get(setting)?;
-        let shown = self.shown(setting);
+        let shown = self.raw.shown(setting);
         let wrong =
             |remedy: String| ConfigError::new(&shown, &value.text, "is not usable", &remedy);
         let parsed = parse(&value.text).map_err(wrong);
         Some(self.keep(parsed))
-    }
-
-    /// A setting as the person gave it: by flag, or by variable.
-    fn shown(&self, setting: &str) -> String {
-        let value = self.raw.get(setting);
-        match value.map(|value| value.source) {
-            Some(Source::Variable) => variable_of(setting),
-            Some(Source::DatabaseUrl) => "DATABASE_URL".to_owned(),
-            _ => format!("--{setting}"),
-        }
     }
 
     fn keep<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {

@@ -12,6 +12,10 @@ pub(crate) struct Setting {
     pub(crate) repeats: bool,
     /// Its value is never shown.
     pub(crate) secret: bool,
+    /// The words for true and false, where a file may say those.
+    pub(crate) switch: Option<(&'static str, &'static str)>,
+    /// Whether SIGHUP changes it in a daemon that runs.
+    pub(crate) reloads: bool,
 }
 
 impl Setting {
@@ -28,6 +32,8 @@ impl Setting {
             help,
             repeats: false,
             secret: false,
+            switch: None,
+            reloads: false,
         }
     }
 
@@ -39,6 +45,21 @@ impl Setting {
     const fn secret(mut self) -> Self {
         self.secret = true;
         self
+    }
+
+    const fn switch(mut self, yes: &'static str, no: &'static str) -> Self {
+        self.switch = Some((yes, no));
+        self
+    }
+
+    const fn reloads(mut self) -> Self {
+        self.reloads = true;
+        self
+    }
+
+    /// Whether it names a file, which in a configuration file lies beside that one.
+    pub(crate) fn is_path(&self) -> bool {
+        self.value_name == "PATH"
     }
 
     /// The variable that gives this setting.
@@ -55,6 +76,8 @@ pub(crate) fn variable_of(setting: &str) -> String {
 /// All settings, in the order of the help.
 #[rustfmt::skip]
 pub(crate) static TABLE: &[Setting] = &[
+    Setting::new("config", "FILE", None,
+        "TOML file with the settings below; a flag or a variable wins over it"),
     Setting::new("name", "ALIVE@HOST", None,
         "Our node name; an address or a dot in the host makes it a long name [default: pgmesh@ and the short host name]"),
     Setting::new("cookie-file", "PATH", None,
@@ -64,25 +87,25 @@ pub(crate) static TABLE: &[Setting] = &[
     Setting::new("channel", "NAME", None,
         "Channel on which names are said [default: the cookie, cleaned as libcluster_postgres does it]"),
     Setting::new("announce-interval", "DURATION", Some("5s"),
-        "How often names are announced, give or take a fifth"),
+        "How often names are announced, give or take a fifth").reloads(),
     Setting::new("expiry", "DURATION", None,
-        "How long a name without a link must be silent before it is forgotten [default: 12 announce intervals]"),
+        "How long a name without a link must be silent before it is forgotten [default: 12 announce intervals]").reloads(),
     Setting::new("join", "SCOPE", Some("all"),
-        "Whom we link to: local (this host's nodes) or all"),
+        "Whom we link to: local (this host's nodes) or all").reloads(),
     Setting::new("announce", "SCOPE", Some("local"),
-        "Whose names we say: local (our own and those of this host's nodes) or none (a silent observer)"),
+        "Whose names we say: local (our own and those of this host's nodes) or none (a silent observer)").reloads(),
     Setting::new("introduce", "SCOPE", Some("local"),
-        "Whom we connect to each other: none, local (this host's nodes to every other) or all"),
+        "Whom we connect to each other: none, local (this host's nodes to every other) or all").reloads(),
     Setting::new("watch-edges", "MODE", Some("auto"),
-        "Whether a small process on each node tells us of every edge at once: on, off, or auto (on unless --introduce none)"),
+        "Whether a small process on each node tells us of every edge at once: on, off, or auto (on unless --introduce none)").switch("on", "off").reloads(),
     Setting::new("audit-interval", "DURATION", Some("30s"),
-        "How often each node is asked for its connections, give or take a fifth"),
+        "How often each node is asked for its connections, give or take a fifth").reloads(),
     Setting::new("dialect", "NAME", Some("libcluster"),
         "How names are said: libcluster (bare names) or heartbeat (heartbeat:NAME and goodbye:NAME); both are heard"),
     Setting::new("prune", "WORD", Some("no"),
-        "yes: when a name is forgotten, all nodes are told to disconnect from it"),
+        "yes: when a name is forgotten, all nodes are told to disconnect from it").switch("yes", "no").reloads(),
     Setting::new("allow", "PATTERN", None,
-        "Names and addresses that may be dialled: globs like 'app_*@*' and networks like 10.0.0.0/8, with commas between or given several times. Globs alone allow any address, public ones too [default: every name on private addresses]").repeats(),
+        "Names and addresses that may be dialled: globs like 'app_*@*' and networks like 10.0.0.0/8, with commas between or given several times. Globs alone allow any address, public ones too [default: every name on private addresses]").repeats().reloads(),
     Setting::new("listen", "ADDR:PORT", Some("0.0.0.0:0"),
         "Where we listen for other nodes; port 0 lets the system choose"),
     Setting::new("epmd", "MODE", Some("auto"),
@@ -98,11 +121,11 @@ pub(crate) static TABLE: &[Setting] = &[
     Setting::new("http", "ADDR:PORT", None,
         "Serve health, state and metrics, read only, over HTTP"),
     Setting::new("min-cluster", "N", Some("0"),
-        "Not ready before this many nodes have been linked at once"),
+        "Not ready before this many nodes have been linked at once").reloads(),
     Setting::new("log-format", "FORMAT", Some("text"),
         "text or json"),
     Setting::new("log", "LEVEL", Some("info"),
-        "error, warn, info, debug or trace"),
+        "error, warn, info, debug or trace").reloads(),
 ];
 
 #[cfg(test)]
@@ -120,6 +143,11 @@ mod tests {
                 let shown = line.unwrap().contains(&format!("| `{default}` |"));
                 assert!(shown, "README shows another default than {default}: {row}");
             }
+        }
+        for row in readme.lines().filter_map(|line| line.strip_prefix("| `--")) {
+            let name = row.split('`').next().unwrap();
+            let is_known = TABLE.iter().any(|setting| setting.name == name);
+            assert!(is_known, "README has a row for {name}, which is no setting");
         }
     }
 

@@ -4,8 +4,8 @@
 /// and shown in the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Warning {
-    /// `channel_cut`, `channel_shows_cookie`, `cookie_file_exposed`, `database_url`,
-    /// `no_database` or `unknown_variable`.
+    /// `channel_cut`, `channel_shows_cookie`, `config_file_exposed`,
+    /// `cookie_file_exposed`, `database_url`, `no_database` or `unknown_variable`.
     pub(crate) kind: &'static str,
     pub(crate) message: String,
 }

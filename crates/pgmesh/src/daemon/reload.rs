@@ -1,0 +1,119 @@
+//! SIGHUP: reads the settings again, and takes over what can change while we run. If
+//! anything is wrong with them, everything stays as it was.
+
+use clap::ArgMatches;
+use pgmesh_mesh::{Input, Time};
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::run_loop::{Daemon, Outcome};
+use super::{mesh_config, role};
+use crate::logging::LogLevel;
+use crate::settings::{Change, ConfigErrors, RunSettings, Warning};
+
+/// What is needed to read the settings again, and to put them into force.
+pub(super) struct Reloading {
+    flags: ArgMatches,
+    level: LogLevel,
+}
+
+impl Reloading {
+    pub(super) fn new(flags: ArgMatches, level: LogLevel) -> Self {
+        Self { flags, level }
+    }
+
+    /// Reads the settings at each signal, one time after the other: the newest file
+    /// is read last.
+    pub(super) fn listen(&self, mut hangup: Signal, outcomes: mpsc::UnboundedSender<Outcome>) {
+        let flags = self.flags.clone();
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                let flags = flags.clone();
+                // Files may lie on a disk that is slow.
+                let read = spawn_blocking(move || RunSettings::read(&flags)).await;
+                let Ok(read) = read else { return };
+                if outcomes.send(Outcome::Reread(Box::new(read))).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Daemon {
+    pub(super) fn on_reread(&mut self, now: Time, read: Result<RunSettings, ConfigErrors>) {
+        if self.view.settings().raw.file_name().is_none() {
+            tracing::info!("nothing to reload: flags and variables stay (give --config)");
+            return;
+        }
+        match read {
+            Ok(new) => self.reload(now, new),
+            Err(errors) => log_errors(&errors),
+        }
+    }
+
+    fn reload(&mut self, now: Time, new: RunSettings) {
+        let is_new = |warning: &&Warning| !self.view.settings().warnings.contains(warning);
+        log_warnings(new.warnings.iter().filter(is_new));
+        let changes = self.view.reconfigure(new);
+        for change in &changes {
+            log_change(change);
+        }
+        let taken = changes.iter().filter(|change| change.taken).count();
+        if taken > 0 {
+            self.put_into_force(now);
+        }
+        let introduces = changes.iter().any(|change| change.setting == "introduce");
+        if introduces && self.view.introduces_all() {
+            self.ask_intents();
+        }
+        let left = changes.len() - taken;
+        tracing::info!("reloaded: {taken} changed, {left} waiting for a restart");
+    }
+
+    fn put_into_force(&mut self, now: Time) {
+        let settings = self.view.settings();
+        self.reloading.level.set(settings.log);
+        self.node.set_allow(settings.allow.clone());
+        if let Some(announcer) = &self.announcer {
+            announcer.take_role(role(settings));
+        }
+        let config = mesh_config(settings);
+        let input = Input::Reconfigured(Box::new(config));
+        self.mesh.handle(now, input);
+        self.ask_local_names();
+    }
+}
+
+pub(super) fn log_warnings<'a>(warnings: impl IntoIterator<Item = &'a Warning>) {
+    for warning in warnings {
+        tracing::warn!(kind = warning.kind, "{}", warning.message);
+    }
+}
+
+fn log_change(change: &Change) {
+    let Change {
+        setting, from, to, ..
+    } = change;
+    if change.taken {
+        tracing::info!(setting, "{setting} is now {to}, was {from}");
+    } else {
+        tracing::warn!(
+            setting,
+            kind = "takes_restart",
+            "{setting} was changed from {from} to {to}, but takes a restart"
+        );
+    }
+}
+
+fn log_errors(errors: &ConfigErrors) {
+    for error in &errors.0 {
+        tracing::error!(kind = "bad_setting", "{error}");
+    }
+    let count = errors.0.len();
+    tracing::error!(
+        kind = "not_reloaded",
+        "not reloaded: everything stays as it was ({count} errors)"
+    );
+}
