@@ -16,7 +16,9 @@
 -export_type([daemon/0, options/0, outcome/0, running/0]).
 
 %% Flags replace the defaults below, or are added to them; false leaves one out.
--type options() :: #{name => node(), flags => #{string() => string() | false}, log => string()}.
+%% Variables are added to those of the lab.
+-type options() :: #{name => node(), flags => #{string() => string() | false}, log => string(),
+	env => [{string(), string()}]}.
 -type daemon() :: #{name := node(), process := pid(), socket := string(), log := string(),
 	options := options()}.
 -type running() :: #{process := pid(), stdout := string(), stderr := string()}.
@@ -59,7 +61,7 @@ launch(#{directory := Directory} = Lab, Options) ->
 	Flags = flags(Lab, Options),
 	Process = lab:start(Lab, {os_process, start_link, [#{
 		program => binary(), args => ["run" | flag_list(Flags)], directory => Directory,
-		stdout => Log, stderr => Log, env => environment(Lab)}]}),
+		stdout => Log, stderr => Log, env => environment(Lab, Options)}]}),
 	#{name => Name, process => Process, socket => maps:get("--socket", Flags), log => Log,
 		options => Options}.
 
@@ -192,18 +194,23 @@ command(Lab, Args) ->
 	command(Lab, Args, ?COMMAND_MS).
 
 %% If it does not end in time it is killed, and its exit is `running`.
--spec command(lab:lab(), [string()], timeout()) -> outcome().
+-spec command(lab:lab(), [string()], timeout() | #{env => [{string(), string()}]}) -> outcome().
+command(Lab, Args, Options) when is_map(Options) ->
+	await_outcome(launch_command(Lab, Args, Options), ?COMMAND_MS);
 command(Lab, Args, TimeoutMs) ->
 	await_outcome(launch_command(Lab, Args), TimeoutMs).
 
 %% Returns at once; for commands that go on for a while.
 -spec launch_command(lab:lab(), [string()]) -> running().
-launch_command(#{directory := Directory} = Lab, Args) ->
+launch_command(Lab, Args) ->
+	launch_command(Lab, Args, #{}).
+
+launch_command(#{directory := Directory} = Lab, Args, Options) ->
 	Base = filename:join(Directory, "command-" ++ integer_to_list(erlang:unique_integer([positive]))),
 	Stdout = Base ++ ".out",
 	Stderr = Base ++ ".err",
 	Process = lab:start(Lab, {os_process, start_link, [#{program => binary(), args => Args,
-		directory => Directory, stdout => Stdout, stderr => Stderr, env => environment(Lab)}]}),
+		directory => Directory, stdout => Stdout, stderr => Stderr, env => environment(Lab, Options)}]}),
 	#{process => Process, stdout => Stdout, stderr => Stderr}.
 
 %% As Ctrl-C.
@@ -257,8 +264,8 @@ database_url(#{host := Host, port := Port, user := User, database := Database}) 
 	lists:flatten(io_lib:format("postgres://~s@~s:~b/~s", [User, Host, Port, Database])).
 
 %% Ours is no setting of pgmesh, and would be warned about.
-environment(Lab) ->
-	[{"PGMESH_BIN", false} | lab:environment(Lab)].
+environment(Lab, Options) ->
+	[{"PGMESH_BIN", false} | lab:environment(Lab)] ++ maps:get(env, Options, []).
 
 daemon_flags(Lab, Options) ->
 	flag_list(flags(Lab, Options)).

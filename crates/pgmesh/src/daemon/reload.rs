@@ -56,6 +56,9 @@ impl Daemon {
     fn reload(&mut self, now: Time, new: RunSettings) {
         let is_new = |warning: &&Warning| !self.view.settings().warnings.contains(warning);
         log_warnings(new.warnings.iter().filter(is_new));
+        // What changed is told by the chattier of the two levels.
+        let (before, after) = (self.view.settings().log, new.log);
+        self.reloading.level.set(before.max(after));
         let changes = self.view.reconfigure(new);
         for change in &changes {
             log_change(change);
@@ -70,11 +73,11 @@ impl Daemon {
         }
         let left = changes.len() - taken;
         tracing::info!("reloaded: {taken} changed, {left} waiting for a restart");
+        self.reloading.level.set(after);
     }
 
     fn put_into_force(&mut self, now: Time) {
         let settings = self.view.settings();
-        self.reloading.level.set(settings.log);
         self.node.set_allow(settings.allow.clone());
         if let Some(announcer) = &self.announcer {
             announcer.take_role(role(settings));
