@@ -295,7 +295,10 @@ impl Keeper {
                         Ok(elected) => elected,
                         // The lock saves work, and is no condition for anything.
                         Err(error) if error.said_by_server() => {
-                            tracing::warn!("cannot stand for leader in this session: {error}");
+                            tracing::warn!(
+                                kind = error.kind().as_str(),
+                                "cannot stand for leader in this session: {error}"
+                            );
                             stands = false;
                             false
                         }

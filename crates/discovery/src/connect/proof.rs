@@ -39,7 +39,10 @@ impl Connector {
         session.execute(&format!("LISTEN {channel}")).await?;
         if let Err(error) = self.say_in_time(door, &channel).await {
             // No second connection to be had: the echo has to do.
-            tracing::debug!("cannot prove that others are heard: {error}");
+            tracing::debug!(
+                kind = error.kind().as_str(),
+                "cannot prove that others are heard: {error}"
+            );
             return Ok(());
         }
         if timeout(LIMIT, session.hear_on(&channel)).await.is_err() {

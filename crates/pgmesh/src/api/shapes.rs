@@ -157,7 +157,7 @@ pub(crate) struct Event {
     pub(crate) restarted: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempts: Option<u32>,
-    /// How long the two of a `healed` were apart.
+    /// How long the two of a `healed` were apart, or Postgres was not heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) after_s: Option<f64>,
     /// How many events a slow reader has missed.

@@ -44,7 +44,8 @@ struct UsageError {
 /// Says why a command failed; returns the exit code for that.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     // A closed stderr leaves nobody to tell.
-    let _ = writeln!(std::io::stderr(), "pgmesh: {error:#}");
+    let message = without_controls(&format!("{error:#}"));
+    let _ = writeln!(std::io::stderr(), "pgmesh: {message}");
     if error.is::<ConfigErrors>() {
         ExitCode::from(EXIT_CONFIG)
     } else if error.is::<UsageError>() {
@@ -87,10 +88,25 @@ fn duration(
     parse_duration(text).map(Some).map_err(unusable)
 }
 
-/// Writes a result to stdout.
+/// Writes a result to stdout. What strangers and servers said must not reach the
+/// terminal's controls.
 fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{text}")?;
+    writeln!(std::io::stdout(), "{}", without_controls(&text.to_string()))?;
     Ok(())
+}
+
+/// Escaped as JSON has it, so that JSON stays JSON.
+fn without_controls(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            char if char.is_control() && char != '\n' => {
+                shown.push_str(&format!("\\u{:04x}", u32::from(char)));
+            }
+            char => shown.push(char),
+        }
+    }
+    shown
 }
 
 /// Runs one command to its end.
@@ -101,4 +117,19 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
     let outcome = runtime.block_on(command);
     runtime.shutdown_background();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_controls;
+
+    #[test]
+    fn no_control_character_reaches_a_terminal_and_json_stays_json() {
+        let said = "NODE  ERROR\na@h   \u{1b}[2Jümlaut\u{7f}";
+        let shown = without_controls(said);
+        assert_eq!(shown, "NODE  ERROR\na@h   \\u001b[2Jümlaut\\u007f");
+        let json = serde_json::to_string("\u{9b}31m").unwrap();
+        let back: String = serde_json::from_str(&without_controls(&json)).unwrap();
+        assert_eq!(back, "\u{9b}31m");
+    }
 }

@@ -71,7 +71,7 @@ impl Daemon {
         let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
         tokio::spawn(async move {
             if let Err(error) = node.watch(&name, LIST_LIMITS).await {
-                tracing::debug!("cannot watch {name}: {error}");
+                tracing::debug!(node = %name, kind = error.kind(), "cannot watch {name}: {error}");
                 let _ = outcomes.send(Outcome::Mesh(Input::WatchFailed { name, link }));
             }
         });
@@ -83,7 +83,11 @@ impl Daemon {
             let input = match node.visible_peers(&name, LIST_LIMITS).await {
                 Ok(peers) => Input::Audited { name, link, peers },
                 Err(error) => {
-                    tracing::debug!("{name} does not say whom it is connected to: {error}");
+                    tracing::debug!(
+                        node = %name,
+                        kind = error.kind(),
+                        "{name} does not say whom it is connected to: {error}"
+                    );
                     Input::AuditFailed { name, link }
                 }
             };
@@ -104,7 +108,12 @@ impl Daemon {
                 Ok(Introduced::Refused) => IntroductionOutcome::Refused,
                 Ok(Introduced::Stopping(name)) => IntroductionOutcome::Stopping(name),
                 Err(error) => {
-                    tracing::debug!("cannot introduce {peer} to {to}: {error}");
+                    tracing::debug!(
+                        node = %to,
+                        %peer,
+                        kind = error.kind(),
+                        "cannot introduce {peer} to {to}: {error}"
+                    );
                     IntroductionOutcome::Failed
                 }
             };
@@ -118,7 +127,12 @@ impl Daemon {
             let (node, peer) = (self.node.clone(), peer.clone());
             tokio::spawn(async move {
                 if let Err(error) = node.disconnect_at(&name, &peer, ASK_LIMITS).await {
-                    tracing::debug!("cannot disconnect {name} from {peer}: {error}");
+                    tracing::debug!(
+                        node = %name,
+                        %peer,
+                        kind = error.kind(),
+                        "cannot disconnect {name} from {peer}: {error}"
+                    );
                 }
             });
         }

@@ -8,7 +8,7 @@ use pgmesh_mesh::{Failure, Retry};
 use pgmesh_name::{NameError, NodeName};
 use tracing::Level;
 
-use super::log_limit::{LogLimit, Write};
+use super::log_limit::LogLimit;
 use super::news::News;
 use crate::api::shapes::Event;
 
@@ -48,13 +48,26 @@ impl EventLog {
 
     /// What is one too many in its minute is written for those who debug.
     pub(super) fn write(&mut self, news: &News) {
-        let asked = news.limit.map(|kind| self.names.ask(kind, Instant::now()));
-        let (level, left_out) = match asked {
-            Some(None) => (Level::DEBUG, None),
-            Some(Some(Write { left_out })) => (news.level, left_out),
-            None => (news.level, None),
-        };
-        write_line(level, left_out, &news.event);
+        let limit = news.limit;
+        let is_written = limit.is_none_or(|kind| self.names.ask(kind, Instant::now()));
+        let level = if is_written { news.level } else { Level::DEBUG };
+        write_line(level, &news.event);
+    }
+
+    /// When [`sum_up`](Self::sum_up) has something to say.
+    pub(super) fn sum_up_at(&self) -> Option<Instant> {
+        let limits = [&self.names, &self.payloads, &self.strangers];
+        limits.into_iter().filter_map(LogLimit::sum_up_at).min()
+    }
+
+    /// Says how many lines were left out in the minutes that are over.
+    pub(super) fn sum_up(&mut self) {
+        let now = Instant::now();
+        for limit in [&mut self.names, &mut self.payloads, &mut self.strangers] {
+            for (kind, left_out) in limit.sum_up(now) {
+                tracing::warn!(kind, left_out, "left out {left_out} more lines like these");
+            }
+        }
     }
 
     /// Says once who lives here, and again when that changes.
@@ -79,22 +92,22 @@ impl EventLog {
 
     pub(super) fn bad_payload(&mut self, payload: &str, error: &NameError) {
         let kind = error.kind();
-        if let Some(Write { left_out }) = self.payloads.ask(kind, Instant::now()) {
-            tracing::warn!(kind, left_out, "payload {payload:?} is no name: {error}");
+        if self.payloads.ask(kind, Instant::now()) {
+            tracing::warn!(kind, "payload {payload:?} is no name: {error}");
         }
     }
 
     /// Somebody dialled us with another cookie.
     pub(super) fn cookie_rejected(&mut self, address: SocketAddr, detail: &str) {
         let kind = FailureKind::CookieRejectedByUs.as_str();
-        if let Some(Write { left_out }) = self.strangers.ask(kind, Instant::now()) {
-            tracing::warn!(%address, kind, left_out, "refused a connection: {detail}");
+        if self.strangers.ask(kind, Instant::now()) {
+            tracing::warn!(%address, kind, "refused a connection: {detail}");
         }
     }
 }
 
 /// The macros want their level to be a constant.
-fn write_line(level: Level, left_out: Option<u64>, event: &Event) {
+fn write_line(level: Level, event: &Event) {
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(
@@ -103,9 +116,9 @@ fn write_line(level: Level, left_out: Option<u64>, event: &Event) {
                 peer = event.peer.as_ref().map(tracing::field::display),
                 event = event.event.as_ref(),
                 kind = event.kind.as_deref(),
+                state = event.state.as_deref(),
                 attempts = event.attempts,
                 after_s = event.after_s,
-                left_out,
                 "{}",
                 event.message.as_deref().unwrap_or_default()
             )

@@ -129,7 +129,10 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
         Ok(Ok(probed)) => return Entry::Visible(probed.name),
         Ok(Err(error)) => error,
         Err(_) => {
-            tracing::debug!("{alive} of this host's EPMD does not answer at {address}");
+            tracing::debug!(
+                %address,
+                "{alive} of this host's EPMD does not answer at {address}"
+            );
             return nobody();
         }
     };
@@ -138,7 +141,7 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
     if let Some(name) = linked.flatten() {
         return Entry::Visible(name);
     }
-    tracing::debug!("{alive} of this host's EPMD: {error}");
+    tracing::debug!(%address, kind = error.kind().as_str(), "{alive} of this host's EPMD: {error}");
     nobody()
 }
 

@@ -16,13 +16,7 @@ pub(super) struct LogLimit {
 struct Window {
     began_at: Instant,
     written: u32,
-    suppressed: u64,
-}
-
-/// Write the line, and say how many were left out before it, if any were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Write {
-    pub(super) left_out: Option<u64>,
+    left_out: u64,
 }
 
 impl LogLimit {
@@ -33,25 +27,41 @@ impl LogLimit {
         }
     }
 
-    /// `None`: leave this line out.
-    pub(super) fn ask(&mut self, kind: &'static str, now: Instant) -> Option<Write> {
+    /// Whether to write this line. What is left out is summed up at the end of its
+    /// minute: see [`sum_up`](Self::sum_up).
+    pub(super) fn ask(&mut self, kind: &'static str, now: Instant) -> bool {
         let window = self.kinds.entry(kind).or_insert(Window {
             began_at: now,
             written: 0,
-            suppressed: 0,
+            left_out: 0,
         });
-        if now.duration_since(window.began_at) >= WINDOW {
+        let over = now.duration_since(window.began_at) >= WINDOW;
+        if over && window.left_out == 0 {
             window.began_at = now;
             window.written = 0;
         }
         if window.written == self.per_window {
-            window.suppressed += 1;
-            return None;
+            window.left_out += 1;
+            return false;
         }
         window.written += 1;
-        let left_out = std::mem::take(&mut window.suppressed);
-        let left_out = (left_out > 0).then_some(left_out);
-        Some(Write { left_out })
+        true
+    }
+
+    /// When there is something to sum up.
+    pub(super) fn sum_up_at(&self) -> Option<Instant> {
+        let waiting = self.kinds.values().filter(|window| window.left_out > 0);
+        waiting.map(|window| window.began_at + WINDOW).min()
+    }
+
+    /// How many lines of which kinds were left out in the minutes that ended by now.
+    pub(super) fn sum_up(&mut self, now: Instant) -> Vec<(&'static str, u64)> {
+        let is_over = |window: &Window| now.duration_since(window.began_at) >= WINDOW;
+        let ended = self.kinds.extract_if(|_, window| is_over(window));
+        let left_out = ended.map(|(kind, window)| (kind, window.left_out));
+        let mut left_out: Vec<_> = left_out.filter(|(_, count)| *count > 0).collect();
+        left_out.sort_unstable();
+        left_out
     }
 }
 
@@ -60,19 +70,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_what_it_leaves_out() {
+    fn what_is_left_out_is_summed_up_when_its_minute_ends() {
         let mut limit = LogLimit::per_minute(2);
         let start = Instant::now();
-        let write = |count| {
-            let left_out = (count > 0).then_some(count);
-            Some(Write { left_out })
-        };
-        assert_eq!(limit.ask("a", start), write(0));
-        assert_eq!(limit.ask("a", start), write(0));
-        assert_eq!(limit.ask("a", start), None);
-        assert_eq!(limit.ask("a", start), None);
-        assert_eq!(limit.ask("b", start), write(0), "another kind");
-        assert_eq!(limit.ask("a", start + WINDOW), write(2));
-        assert_eq!(limit.ask("a", start + WINDOW), write(0));
+        assert!(limit.ask("a", start));
+        assert!(limit.ask("a", start));
+        assert_eq!(limit.sum_up_at(), None);
+        assert!(!limit.ask("a", start));
+        assert!(!limit.ask("a", start + WINDOW / 2));
+        assert!(limit.ask("b", start + WINDOW / 2), "another kind");
+        assert_eq!(limit.sum_up_at(), Some(start + WINDOW));
+        assert_eq!(limit.sum_up(start + WINDOW / 2), []);
+        assert!(
+            !limit.ask("a", start + WINDOW),
+            "not before it is summed up"
+        );
+        assert_eq!(limit.sum_up(start + WINDOW), [("a", 3)]);
+        assert!(limit.ask("a", start + WINDOW));
+        assert_eq!(limit.sum_up_at(), None);
+        assert_eq!(limit.sum_up(start + 2 * WINDOW), []);
     }
 }

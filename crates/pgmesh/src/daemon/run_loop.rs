@@ -82,6 +82,8 @@ enum Wake {
     Outcome(Outcome),
     Question(Question),
     Timeout,
+    /// Lines were left out of the log.
+    SumUp,
     Stop(&'static str),
 }
 
@@ -136,6 +138,7 @@ impl Daemon {
                 }
                 Wake::Outcome(outcome) => self.on_outcome(now, outcome),
                 Wake::Timeout => self.mesh.handle(now, Input::Timeout),
+                Wake::SumUp => self.log.sum_up(),
             }
             self.drain();
         }
@@ -156,6 +159,7 @@ impl Daemon {
         tokio::select! {
             signal = sources.stop.requested() => Wake::Stop(signal),
             () = until(timeout_at) => Wake::Timeout,
+            () = until(self.log.sum_up_at()) => Wake::SumUp,
             Some(event) = sources.node_events.recv() => Wake::Node(event),
             Some(outcome) = self.finished.recv() => Wake::Outcome(outcome),
             Some(question) = sources.questions.recv() => Wake::Question(question),

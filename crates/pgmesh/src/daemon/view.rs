@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgmesh_discovery::{PostgresError, PostgresErrorKind};
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
@@ -28,6 +28,15 @@ struct PostgresView {
     state: PostgresState,
     error: Option<Error>,
     bad_payloads: BTreeMap<&'static str, u64>,
+    outage: Option<Outage>,
+}
+
+/// Since we last heard.
+#[derive(Clone, Copy)]
+struct Outage {
+    began_at: Instant,
+    /// Sessions that failed, the one that was lost included.
+    failures: u32,
 }
 
 /// Whether we hear, and if not why.
@@ -98,6 +107,7 @@ impl View {
                 state,
                 error: None,
                 bad_payloads: BTreeMap::new(),
+                outage: None,
             },
             epmd_registered: false,
             links: HashMap::new(),
@@ -193,6 +203,11 @@ impl View {
         };
         let known = self.postgres.error.as_ref();
         let news = known.is_none_or(|known| known.kind != kind.as_str());
+        let outage = self.postgres.outage.get_or_insert_with(|| Outage {
+            began_at: Instant::now(),
+            failures: 0,
+        });
+        outage.failures += 1;
         self.postgres.error = Some(Error {
             kind: kind.as_str().to_owned(),
             message: error.to_string(),
@@ -222,9 +237,10 @@ impl View {
         let news = self.postgres.state != PostgresState::Listening;
         self.postgres.state = PostgresState::Listening;
         self.postgres.error = None;
+        let outage = self.postgres.outage.take();
         news.then(|| {
-            let news = News::info("postgres", "postgres: listening").state("listening");
-            news.node(&self.settings.name)
+            let news = outage.map_or_else(first_heard, heard_again);
+            news.state("listening").node(&self.settings.name)
         })
     }
 
@@ -353,6 +369,22 @@ impl View {
             }),
         }
     }
+}
+
+fn first_heard() -> News {
+    News::info("postgres", "postgres: listening")
+}
+
+fn heard_again(outage: Outage) -> News {
+    let (after, failures) = (outage.began_at.elapsed(), outage.failures);
+    let message = format!(
+        "postgres: listening again, after {:.1} s and {failures} failures",
+        after.as_secs_f64()
+    );
+    let mut news = News::info("postgres", message);
+    news.event.after_s = Some(after.as_secs_f64());
+    news.event.attempts = Some(failures);
+    news
 }
 
 fn shown(warning: &Warning) -> Error {
