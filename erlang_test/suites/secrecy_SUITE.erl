@@ -109,7 +109,7 @@ commands(#{socket := Socket}) ->
 		["connect", "a@127.0.0.1", "b@127.0.0.1"], ["disconnect", "a@127.0.0.1", "--for", "1s"],
 		["forget", "public@8.8.8.8"], ["forget", "nobody@127.0.0.1"]],
 	Help = [["--help"], ["--version"] | [[Command, "--help"] || Command <- ["run", "status", "members",
-		"matrix", "watch", "wait", "connect", "disconnect", "forget", "ping", "rpc", "names", "validate"]]],
+		"matrix", "watch", "wait", "connect", "disconnect", "forget", "ping", "rpc", "names", "validate", "doctor"]]],
 	Alone = [["ping", "a@127.0.0.1"], ["ping", "stranger@127.0.0.1"], ["names"],
 		["rpc", "a@127.0.0.1", "erlang", "nodes"], ["rpc", "a@127.0.0.1", "erlang", "nodes", "--json"],
 		["rpc", "stranger@127.0.0.1", "erlang", "nodes"], ["rpc", "a@127.0.0.1", "erlang", "error", "[oops]"],
