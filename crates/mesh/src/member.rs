@@ -67,6 +67,8 @@ pub struct Member {
     pub(crate) peer: Option<Peer>,
     pub(crate) hidden: bool,
     pub(crate) last_heard_at: Option<Time>,
+    pub(crate) known_since: Time,
+    /// When its link came, or when the last one went.
     pub(crate) last_linked_at: Option<Time>,
     pub(crate) last_dial_at: Option<Time>,
     pub(crate) next_dial_at: Option<Time>,
@@ -87,8 +89,9 @@ pub struct Member {
 }
 
 impl Member {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(now: Time) -> Self {
         Self {
+            known_since: now,
             state: State::Heard,
             peer: None,
             hidden: false,
@@ -127,6 +130,11 @@ impl Member {
     /// When its name was last said on the channel.
     pub fn last_heard_at(&self) -> Option<Time> {
         self.last_heard_at
+    }
+
+    /// Since when it has been linked; without a link, since when it has had none.
+    pub fn since(&self) -> Time {
+        self.last_linked_at.unwrap_or(self.known_since)
     }
 
     /// How many dials in a row have failed, or brought a link that ended at once.
@@ -339,5 +347,37 @@ impl Counts {
             State::Left => self.left += 1,
             State::Held => self.held += 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure() -> Failure {
+        Failure {
+            kind: "closed_by_peer",
+            message: String::new(),
+            retry: Retry::Soon,
+        }
+    }
+
+    #[test]
+    fn dials_do_not_change_since_when_there_is_no_link() {
+        let second = |n| Time::from_start(Duration::from_secs(n));
+        let mut member = Member::new(second(1));
+        member.on_dial_started(second(2), DialId(1));
+        member.on_dial_failed(failure());
+        assert_eq!(member.since(), second(1));
+        let peer = Peer {
+            name: "a@h".parse().unwrap(),
+            creation: 1,
+            hidden: false,
+        };
+        member.on_link_up(second(3), peer, LinkId(1));
+        assert_eq!(member.since(), second(3));
+        member.on_link_down(second(4), failure());
+        member.on_dial_started(second(5), DialId(2));
+        assert_eq!(member.since(), second(4));
     }
 }

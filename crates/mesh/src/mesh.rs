@@ -324,7 +324,7 @@ impl Mesh {
             return;
         }
         if !self.members.contains_key(name) {
-            self.members.insert(name.clone(), Member::new());
+            self.members.insert(name.clone(), Member::new(self.now));
             self.events.push_back(Event::Heard(name.clone()));
         }
         if let Some(evicted) = self.newcomers.heard(name) {
@@ -355,7 +355,9 @@ impl Mesh {
         self.stop_watching(&name);
         self.newcomers.forget_name(&name);
         self.turns.leave(&name);
-        let member = self.members.entry(name.clone()).or_insert_with(Member::new);
+        let now = self.now;
+        let member = self.members.entry(name.clone());
+        let member = member.or_insert_with(|| Member::new(now));
         if let State::Dialing(dial) = member.state {
             self.turns.ended(dial);
             // It may be another dial than the one that this link came from.
@@ -368,7 +370,7 @@ impl Mesh {
             .is_some_and(|hold| hold.creation != Some(peer.creation));
         let hidden = peer.hidden;
         member.is_allowed = self.config.allow.allows_name(&name);
-        member.on_link_up(self.now, peer.clone(), link);
+        member.on_link_up(now, peer.clone(), link);
         self.events.push_back(Event::NodeUp { peer, restarted });
         if other_life {
             self.release(&name);

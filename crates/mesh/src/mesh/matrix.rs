@@ -20,6 +20,8 @@ pub struct Matrix {
     pub missing: Vec<(usize, usize)>,
     /// One says that they are linked, the other that they are not.
     pub one_way: Vec<(usize, usize)>,
+    /// For each pair of `one_way`, which of the two says that they are linked.
+    pub one_way_seen_by: Vec<usize>,
     /// Not linked on purpose: held, stopping, not allowed, or of releases that refuse
     /// each other.
     pub excluded: Vec<(usize, usize)>,
@@ -40,7 +42,11 @@ impl Mesh {
                     Edge::Linked => &mut matrix.links,
                     _ if !self.should_be_linked(a, b) => &mut matrix.excluded,
                     Edge::Missing => &mut matrix.missing,
-                    Edge::OneWay => &mut matrix.one_way,
+                    Edge::OneWay => {
+                        let by_first = self.edges.says(a, b) == Some(true);
+                        matrix.one_way_seen_by.push(if by_first { i } else { j });
+                        &mut matrix.one_way
+                    }
                     Edge::Unknown => &mut matrix.unknown,
                 };
                 pairs.push((i, j));
@@ -74,5 +80,49 @@ impl Mesh {
     /// The visible nodes that we are linked to, in order.
     pub(super) fn linked_nodes(&self) -> impl Iterator<Item = &NodeName> {
         self.linked_members().map(|(name, _)| name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Input, LinkId, Peer, Time};
+
+    fn name(text: &str) -> NodeName {
+        text.parse().unwrap()
+    }
+
+    fn linked(names: &[&str]) -> Mesh {
+        let mut mesh = Mesh::new(Config::new(name("own@h")), 1);
+        for (link, text) in (1..).zip(names) {
+            let peer = Peer {
+                name: name(text),
+                creation: 1,
+                hidden: false,
+            };
+            let link = LinkId(link);
+            mesh.handle(Time::ZERO, Input::LinkUp { peer, link });
+        }
+        mesh
+    }
+
+    fn sees(mesh: &mut Mesh, link: u64, who: &str, peers: &[&str]) {
+        let seen = Input::PeersSeen {
+            name: name(who),
+            link: LinkId(link),
+            peers: peers.iter().map(|peer| name(peer)).collect(),
+        };
+        mesh.handle(Time::ZERO, seen);
+    }
+
+    #[test]
+    fn one_way_pairs_name_the_end_that_sees_them() {
+        let mut mesh = linked(&["a@h", "b@h", "c@h"]);
+        sees(&mut mesh, 1, "a@h", &["b@h"]);
+        sees(&mut mesh, 2, "b@h", &[]);
+        sees(&mut mesh, 3, "c@h", &["a@h", "b@h"]);
+        let matrix = mesh.matrix();
+        assert_eq!(matrix.one_way, [(0, 1), (0, 2), (1, 2)]);
+        assert_eq!(matrix.one_way_seen_by, [0, 2, 2]);
     }
 }

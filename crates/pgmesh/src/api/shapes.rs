@@ -13,6 +13,11 @@ pub(crate) struct Status {
     pub(crate) creation: u32,
     pub(crate) uptime_s: f64,
     pub(crate) frozen: bool,
+    /// As `/readyz` has it.
+    #[serde(default)]
+    pub(crate) ready: bool,
+    #[serde(default)]
+    pub(crate) not_ready_because: Option<String>,
     /// Whether, with `--introduce all`, it is we that heal at once.
     pub(crate) leader: bool,
     pub(crate) scopes: Scopes,
@@ -78,6 +83,12 @@ pub(crate) struct Member {
     pub(crate) hidden: bool,
     /// Whether it lives on our host.
     pub(crate) local: bool,
+    /// How long it has been linked; without a link, how long it has had none.
+    #[serde(default)]
+    pub(crate) since_s: f64,
+    /// Which life of that name answered last; `null` if none ever did.
+    #[serde(default)]
+    pub(crate) creation: Option<u32>,
     pub(crate) otp: Option<String>,
     /// `initiator` if we dialled, `acceptor` if it did; `null` without a link.
     pub(crate) direction: Option<String>,
@@ -102,6 +113,9 @@ pub(crate) struct Matrix {
     pub(crate) linked: usize,
     pub(crate) missing: Vec<(usize, usize)>,
     pub(crate) one_way: Vec<(usize, usize)>,
+    /// For each of `one_way`, which of the two says that they are linked.
+    #[serde(default)]
+    pub(crate) one_way_seen_by: Vec<usize>,
     /// Pairs of which one node has not told what it sees.
     pub(crate) unknown: Vec<(usize, usize)>,
     /// Held, stopping, or of releases that refuse each other.
@@ -119,6 +133,7 @@ impl From<pgmesh_mesh::Matrix> for Matrix {
             linked: matrix.links.len(),
             missing: matrix.missing,
             one_way: matrix.one_way,
+            one_way_seen_by: matrix.one_way_seen_by,
             unknown: matrix.unknown,
             excluded: matrix.excluded,
             age_s: matrix.age.as_secs_f64(),
@@ -138,6 +153,9 @@ pub(crate) struct Event {
     /// `forgotten`, `goodbye`, `held`, `released`, `postgres`, `epmd`, `refused` or
     /// `missed`.
     pub(crate) event: Cow<'static, str>,
+    /// How much it matters, as in the log: `debug`, `info`, `warn` or `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) level: Option<Cow<'static, str>>,
     /// Whom it happened to; our own name for `postgres` and `epmd`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) node: Option<String>,

@@ -125,6 +125,7 @@ mod tests {
             linked: nodes * nodes.saturating_sub(1) / 2,
             missing: vec![],
             one_way: vec![],
+            one_way_seen_by: vec![],
             unknown: vec![],
             excluded: vec![],
             age_s: 0.0,

@@ -27,6 +27,7 @@ impl News {
             log_only: false,
             event: shapes::Event {
                 event: event.into(),
+                level: Some(word(level)),
                 message: Some(message.into()),
                 ..shapes::Event::default()
             },
@@ -137,6 +138,11 @@ impl News {
     }
 }
 
+/// In small letters, as the other words of the shapes.
+fn word(level: Level) -> Cow<'static, str> {
+    level.as_str().to_ascii_lowercase().into()
+}
+
 fn node_up(peer: &Peer, restarted: bool) -> News {
     let node = &peer.name;
     let again = if restarted { ", restarted" } else { "" };
@@ -223,7 +229,7 @@ mod tests {
         };
         let event = News::of(&healed).event;
         let expected = serde_json::json!({
-            "at": "", "event": "healed", "node": "a@h", "peer": "b@h", "after_s": 1.25,
+            "at": "", "event": "healed", "level": "info", "node": "a@h", "peer": "b@h", "after_s": 1.25,
             "message": "a@h and b@h are connected again, after 1250 ms",
         });
         assert_eq!(serde_json::to_value(event).unwrap(), expected);

@@ -298,12 +298,15 @@ impl View {
     pub(super) fn status(&self, now: Time, mesh: &Mesh) -> Status {
         let counts = mesh.counts();
         let database = self.settings.database.as_ref();
+        let ready = self.ready(false);
         Status {
             node: self.settings.name.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             creation: self.creation,
             uptime_s: seconds(now, Time::ZERO),
             frozen: mesh.is_frozen(),
+            ready: ready.is_ok(),
+            not_ready_because: ready.err().map(str::to_owned),
             scopes: Scopes {
                 join: self.settings.join.as_str().to_owned(),
                 announce: self.settings.announce.as_str().to_owned(),
@@ -357,6 +360,8 @@ impl View {
             state: member.state().as_str().to_owned(),
             hidden: member.is_hidden(),
             local: mesh.is_local(name),
+            since_s: seconds(now, member.since()),
+            creation: member.peer().map(|peer| peer.creation),
             otp: link.and_then(|link| link.otp.clone()),
             direction: link
                 .filter(|_| is_up)
