@@ -1,80 +1,131 @@
 //! Events as they happen, to whoever listens.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
+use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::http::stopping;
 use super::shapes::Event;
 use super::timestamp::rfc3339;
+use super::{Asker, Question};
 
 /// How far behind a reader may be before it misses events.
 const KEPT: usize = 1024;
+/// How many of the latest are kept for those who come later.
+const LATEST: usize = 200;
 /// Each reader costs a connection with its buffers.
 const MAX_READERS: usize = 64;
 
-/// Where events are told. Cheap to clone; telling never waits.
-#[derive(Clone, Debug)]
-pub(crate) struct EventStream(broadcast::Sender<Arc<str>>);
+/// Where events are told. Telling never waits.
+#[derive(Debug)]
+pub(crate) struct EventStream {
+    live: broadcast::Sender<Arc<str>>,
+    latest: VecDeque<Arc<str>>,
+}
+
+/// What one reader reads: some of the latest events, then all that come.
+#[derive(Debug)]
+pub(crate) struct EventReader {
+    earlier: VecDeque<Arc<str>>,
+    live: broadcast::Receiver<Arc<str>>,
+}
 
 impl EventStream {
     pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(KEPT))
+        Self {
+            live: broadcast::Sender::new(KEPT),
+            latest: VecDeque::with_capacity(LATEST),
+        }
     }
 
-    /// Tells all readers, now. Costs nothing while there are none.
-    pub(crate) fn tell(&self, event: Event) {
-        if self.0.receiver_count() > 0 {
-            // The last reader may have gone this moment.
-            let _ = self.0.send(written(event));
+    /// Tells all readers, now.
+    pub(crate) fn tell(&mut self, event: Event) {
+        let json = written(event);
+        if self.latest.len() == LATEST {
+            self.latest.pop_front();
         }
+        self.latest.push_back(json.clone());
+        // There may be no reader.
+        let _ = self.live.send(json);
     }
 
     /// How many readers there are.
     pub(crate) fn readers(&self) -> usize {
-        self.0.receiver_count()
+        self.live.receiver_count()
     }
 
-    /// `None` if there are as many readers as there may be.
-    fn reader(&self) -> Option<broadcast::Receiver<Arc<str>>> {
-        (self.0.receiver_count() < MAX_READERS).then(|| self.0.subscribe())
+    /// Begins with up to `last` of the latest 200 events. `None` if there are as many
+    /// readers as there may be.
+    pub(crate) fn reader(&self, last: usize) -> Option<EventReader> {
+        let known = self.latest.len();
+        (self.live.receiver_count() < MAX_READERS).then(|| EventReader {
+            earlier: self
+                .latest
+                .range(known - last.min(known)..)
+                .cloned()
+                .collect(),
+            live: self.live.subscribe(),
+        })
     }
 }
 
-/// `/api/v1/events`: server-sent events, from now on.
-pub(super) async fn serve(State(stream): State<EventStream>) -> Response {
-    match stream.reader() {
-        Some(reader) => Sse::new(unfold(reader, next))
-            .keep_alive(KeepAlive::default())
-            .into_response(),
-        None => {
-            let text = format!("{MAX_READERS} readers of events are enough (end one of them)\n");
-            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+impl EventReader {
+    /// The next event as JSON; `None` at the daemon's end. Cancel safe.
+    async fn next(&mut self) -> Option<Arc<str>> {
+        if let Some(json) = self.earlier.pop_front() {
+            return Some(json);
+        }
+        match self.live.recv().await {
+            Ok(json) => Some(json),
+            Err(RecvError::Lagged(count)) => Some(written(missed(count))),
+            Err(RecvError::Closed) => None,
         }
     }
 }
 
-type Reader = broadcast::Receiver<Arc<str>>;
+#[derive(Deserialize)]
+pub(super) struct EventsQuery {
+    /// How many of the latest events to begin with.
+    last: Option<usize>,
+}
 
-async fn next(mut reader: Reader) -> Option<(Result<sse::Event, Infallible>, Reader)> {
-    let json = match reader.recv().await {
-        Ok(json) => json,
-        Err(RecvError::Lagged(count)) => written(missed(count)),
-        Err(RecvError::Closed) => return None,
-    };
+/// `/api/v1/events`: server-sent events, from now on or from some before.
+pub(super) async fn serve(
+    State(asker): State<Asker>,
+    Query(query): Query<EventsQuery>,
+) -> Response {
+    let last = query.last.unwrap_or_default();
+    match asker.ask(|answer| Question::Events { last, answer }).await {
+        Some(Some(reader)) => Sse::new(unfold(reader, sent))
+            .keep_alive(KeepAlive::default())
+            .into_response(),
+        Some(None) => {
+            let text = format!("{MAX_READERS} readers of events are enough (end one of them)\n");
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+        None => stopping(),
+    }
+}
+
+async fn sent(mut reader: EventReader) -> Option<(Result<sse::Event, Infallible>, EventReader)> {
+    let json = reader.next().await?;
     Some((Ok(sse::Event::default().data(json)), reader))
 }
 
 fn missed(count: u64) -> Event {
     Event {
         event: "missed".into(),
+        level: Some("warn".into()),
         count: Some(count),
         message: Some(format!("{count} events were missed: reading is too slow")),
         ..Event::default()
@@ -103,30 +154,48 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
+    async fn next_node(reader: &mut EventReader) -> String {
+        read(&reader.next().await.unwrap()).node.unwrap()
+    }
+
     #[tokio::test]
     async fn slow_reader_learns_how_much_it_missed_and_goes_on() {
-        let stream = EventStream::new();
-        let mut reader = stream.reader().unwrap();
+        let mut stream = EventStream::new();
+        let mut reader = stream.reader(0).unwrap();
         let last = KEPT + 6;
         for n in 0..=last {
             stream.tell(event(&format!("n{n}@h")));
         }
-        let Err(RecvError::Lagged(count)) = reader.recv().await else {
-            panic!("nothing was missed");
-        };
-        assert_eq!(count, 7);
-        let told = read(&written(missed(count)));
+        let told = read(&reader.next().await.unwrap());
         assert_eq!((told.event.as_ref(), told.count), ("missed", Some(7)));
-        assert_eq!(read(&reader.recv().await.unwrap()).node.unwrap(), "n7@h");
+        assert_eq!(next_node(&mut reader).await, "n7@h");
+    }
+
+    #[tokio::test]
+    async fn who_comes_later_begins_with_the_latest_and_misses_none() {
+        let mut stream = EventStream::new();
+        for n in 0..LATEST + 3 {
+            stream.tell(event(&format!("n{n}@h")));
+        }
+        let mut all = stream.reader(usize::MAX).unwrap();
+        assert_eq!(all.earlier.len(), LATEST, "no more than that is kept");
+        assert_eq!(next_node(&mut all).await, "n3@h");
+        let mut two = stream.reader(2).unwrap();
+        stream.tell(event("new@h"));
+        for expected in ["n201@h", "n202@h", "new@h"] {
+            assert_eq!(next_node(&mut two).await, expected);
+        }
     }
 
     #[test]
     fn readers_are_bounded_and_make_room_when_they_go() {
         let stream = EventStream::new();
-        let mut readers: Vec<_> = (0..MAX_READERS).map(|_| stream.reader().unwrap()).collect();
-        assert!(stream.reader().is_none());
+        let mut readers: Vec<_> = (0..MAX_READERS)
+            .map(|_| stream.reader(0).unwrap())
+            .collect();
+        assert!(stream.reader(0).is_none());
         readers.pop();
-        assert!(stream.reader().is_some());
+        assert!(stream.reader(0).is_some());
     }
 
     #[test]

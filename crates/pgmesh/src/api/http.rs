@@ -8,22 +8,19 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::events::{self, EventStream};
-use super::{Asker, Question, control};
-
-const STOPPING: &str = "stopping\n";
+use super::{Asker, Question, control, events};
 
 /// For anybody who can reach us.
-pub(crate) fn reading(asker: Asker, stream: EventStream) -> Router {
-    readers(stream).with_state(asker)
+pub(crate) fn reading(asker: Asker) -> Router {
+    readers().with_state(asker)
 }
 
 /// For the owner of the control socket.
-pub(crate) fn controlling(asker: Asker, stream: EventStream) -> Router {
-    readers(stream).merge(control::routes()).with_state(asker)
+pub(crate) fn controlling(asker: Asker) -> Router {
+    readers().merge(control::routes()).with_state(asker)
 }
 
-fn readers(stream: EventStream) -> Router<Asker> {
+fn readers() -> Router<Asker> {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
@@ -31,7 +28,7 @@ fn readers(stream: EventStream) -> Router<Asker> {
         .route("/api/v1/status", get(status))
         .route("/api/v1/members", get(members))
         .route("/api/v1/matrix", get(matrix))
-        .route("/api/v1/events", get(events::serve).with_state(stream))
+        .route("/api/v1/events", get(events::serve))
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
 }
 
@@ -47,28 +44,28 @@ async fn readyz(State(asker): State<Asker>, Query(query): Query<ReadyQuery>) -> 
     match ready.await.map(|readiness| readiness.0) {
         Some(Ok(())) => "ready\n".into_response(),
         Some(Err(missing)) => unavailable(&format!("not ready: {missing}\n")),
-        None => unavailable(STOPPING),
+        None => stopping(),
     }
 }
 
 async fn metrics(State(asker): State<Asker>) -> Response {
     match asker.ask(Question::Metrics).await {
         Some(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        None => unavailable(STOPPING),
+        None => stopping(),
     }
 }
 
 async fn status(State(asker): State<Asker>) -> Response {
     match asker.ask(Question::Status).await {
         Some(status) => Json(status).into_response(),
-        None => unavailable(STOPPING),
+        None => stopping(),
     }
 }
 
 async fn members(State(asker): State<Asker>) -> Response {
     match asker.ask(Question::Members).await {
         Some(members) => Json(members).into_response(),
-        None => unavailable(STOPPING),
+        None => stopping(),
     }
 }
 
@@ -85,8 +82,13 @@ async fn matrix(State(asker): State<Asker>, Query(query): Query<MatrixQuery>) ->
             matrix.links = matrix.links.filter(|_| full);
             Json(matrix).into_response()
         }
-        None => unavailable(STOPPING),
+        None => stopping(),
     }
+}
+
+/// For questions that the loop no longer answers.
+pub(super) fn stopping() -> Response {
+    unavailable("stopping\n")
 }
 
 fn unavailable(text: &str) -> Response {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use pgmesh_name::NodeName;
 use tokio::sync::{mpsc, oneshot};
 
+use events::EventReader;
 use refusal::Refusal;
 use shapes::{Matrix, Member, Status};
 
@@ -29,6 +30,11 @@ pub(crate) enum Question {
     Ready {
         postgres: bool,
         answer: oneshot::Sender<Readiness>,
+    },
+    /// A place among the readers of events, which there may be none of.
+    Events {
+        last: usize,
+        answer: oneshot::Sender<Option<EventReader>>,
     },
     Connection {
         a: NodeName,

@@ -22,6 +22,7 @@ impl Daemon {
             Question::Ready { postgres, answer } => {
                 drop(answer.send(Readiness(self.view.ready(postgres))));
             }
+            Question::Events { last, answer } => drop(answer.send(self.stream.reader(last))),
             Question::Connection { a, b, answer } => drop(answer.send(self.connection(&a, &b))),
             Question::Connect { a, b, answer } => drop(answer.send(self.connect(now, &a, &b))),
             Question::Disconnect { node, hold, answer } => {

@@ -22,7 +22,6 @@ use pgmesh_mesh::{AnnounceScope, Config, IntroduceScope, Mesh};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::api::events::EventStream;
 use crate::api::socket::ControlSocket;
 use crate::api::{Asker, http, server};
 use crate::logging;
@@ -80,14 +79,10 @@ async fn serve(settings: RunSettings, reloading: Reloading) -> anyhow::Result<()
         None => (None, None),
     };
     let (asker, questions) = Asker::new();
-    let stream = EventStream::new();
-    let routes = http::controlling(asker.clone(), stream.clone());
+    let routes = http::controlling(asker.clone());
     tokio::spawn(server::serve(control, routes));
     if let Some(listener) = http_listener {
-        tokio::spawn(server::serve(
-            listener,
-            http::reading(asker, stream.clone()),
-        ));
+        tokio::spawn(server::serve(listener, http::reading(asker)));
     }
     let sources = Sources {
         node_events,
@@ -96,7 +91,7 @@ async fn serve(settings: RunSettings, reloading: Reloading) -> anyhow::Result<()
         stop,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
-    Daemon::new(settings, mesh, node, announcer, stream, metrics, reloading)
+    Daemon::new(settings, mesh, node, announcer, metrics, reloading)
         .run(sources, hangup)
         .await;
     Ok(())

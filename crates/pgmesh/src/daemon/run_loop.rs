@@ -93,7 +93,6 @@ impl Daemon {
         mesh: Mesh,
         node: Node,
         announcer: Option<Announcer>,
-        stream: EventStream,
         metrics: Metrics,
         reloading: Reloading,
     ) -> Self {
@@ -107,7 +106,7 @@ impl Daemon {
             outcomes,
             reloading,
             local_names: None,
-            stream,
+            stream: EventStream::new(),
             metrics,
             log: EventLog::new(),
             finished,
