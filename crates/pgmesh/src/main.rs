@@ -7,6 +7,7 @@ mod api;
 mod cli;
 mod commands;
 mod daemon;
+mod dashboard;
 mod logging;
 mod settings;
 mod terms;

@@ -9,6 +9,7 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::{Asker, Question, control, events};
+use crate::dashboard;
 
 /// For anybody who can reach us.
 pub(crate) fn reading(asker: Asker) -> Router {
@@ -29,6 +30,7 @@ fn readers() -> Router<Asker> {
         .route("/api/v1/members", get(members))
         .route("/api/v1/matrix", get(matrix))
         .route("/api/v1/events", get(events::serve))
+        .merge(dashboard::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
 }
 
