@@ -18,10 +18,10 @@ connect(Address) ->
 	{ok, Socket} = open(Address),
 	Socket.
 
-%% A request with a JSON object of texts and numbers, which need no escapes here.
--spec request(address(), string(), string(), #{atom() => binary() | number()}) -> answer().
+%% A request with a JSON object.
+-spec request(address(), string(), string(), #{atom() => json_text:json()}) -> answer().
 request(Address, Method, Path, Object) ->
-	Json = encode(Object),
+	Json = json_text:encode(Object),
 	ask(Address, [Method, " ", Path, " HTTP/1.1\r\nHost: pgmesh\r\nConnection: close\r\n",
 		"Content-Length: ", integer_to_list(iolist_size(Json)), "\r\n\r\n", Json]).
 
@@ -70,13 +70,6 @@ receive_all(Socket, Received) ->
 		{error, timeout} -> error({no_end, Received});
 		{error, _} -> Received
 	end.
-
-encode(Object) ->
-	Fields = [["\"", atom_to_list(Key), "\":", value(Value)] || {Key, Value} <- maps:to_list(Object)],
-	["{", lists:join($,, Fields), "}"].
-
-value(Text) when is_binary(Text) -> ["\"", Text, "\""];
-value(Number) -> integer_to_list(Number).
 
 decode(<<"{", _/binary>> = Json) -> json_text:decode(Json);
 decode(<<"[", _/binary>> = Json) -> json_text:decode(Json);

@@ -1,9 +1,9 @@
-%% Reads JSON; OTP has a decoder of its own only from release 27 on.
+%% Reads and writes JSON; OTP has a module of its own for that only from release 27 on.
 %%
 %% Objects become maps with binary keys, null becomes an atom.
 -module(json_text).
 
--export([decode/1]).
+-export([decode/1, encode/1]).
 
 -export_type([json/0]).
 
@@ -19,6 +19,27 @@ decode(Text) ->
 		<<>> -> Value;
 		More -> error({not_json, More})
 	end.
+
+%% Texts are binaries; keys may be atoms, too.
+-spec encode(json() | #{atom() => json()}) -> iodata().
+encode(Map) when is_map(Map) ->
+	Fields = [[quoted(key(Key)), $:, encode(Value)] || {Key, Value} <- maps:to_list(Map)],
+	[${, lists:join($,, Fields), $}];
+encode(List) when is_list(List) -> [$[, lists:join($,, [encode(Value) || Value <- List]), $]];
+encode(Text) when is_binary(Text) -> quoted(Text);
+encode(Number) when is_integer(Number) -> integer_to_binary(Number);
+encode(Word) when is_boolean(Word); Word =:= null -> atom_to_binary(Word).
+
+key(Key) when is_atom(Key) -> atom_to_binary(Key);
+key(Key) -> Key.
+
+quoted(Text) ->
+	[$", [escape(C) || <<C>> <= Text], $"].
+
+escape($") -> "\\\"";
+escape($\\) -> "\\\\";
+escape(C) when C < 32 -> io_lib:format("\\u~4.16.0b", [C]);
+escape(C) -> C.
 
 value(<<"null", Rest/binary>>) -> {null, Rest};
 value(<<"true", Rest/binary>>) -> {true, Rest};

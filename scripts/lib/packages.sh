@@ -5,8 +5,8 @@
 # or a Postgres that came another way is as good. Needs steps.sh and
 # postgres_bin.sh.
 
-# packages_need GROUP...: of rust, beam, common_test, postgres, pgbouncer, jq,
-# prometheus and shellcheck.
+# packages_need GROUP...: of rust, beam, common_test, postgres, pgbouncer, chromium,
+# curl, jq, prometheus and shellcheck.
 packages_need() {
 	local group missing=()
 	command -v cargo >/dev/null ||
@@ -64,8 +64,17 @@ missing_for_prometheus() {
 	command -v promtool >/dev/null || echo prometheus
 }
 
+missing_for_chromium() {
+	command -v chromium >/dev/null || echo chromium
+	command -v chromedriver >/dev/null || echo chromium-driver
+}
+
 missing_for_shellcheck() {
 	command -v shellcheck >/dev/null || echo shellcheck
+}
+
+missing_for_curl() {
+	command -v curl >/dev/null || echo curl
 }
 
 missing_for_jq() {
