@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Elixir nodes of our own, on 127.0.0.1. Needs scratch.sh, erlang_code.sh, and
-# $COOKIE, $CHANNEL and $POSTGRES_PORT to be set.
+# Elixir nodes of our own, each on the address in its name. Needs scratch.sh and
+# $COOKIE; those that say their names also erlang_code.sh, $CHANNEL and $POSTGRES_PORT.
 
 # Sets BEACON_EBIN: what makes a node say its name.
 elixir_nodes_init() {
@@ -15,17 +15,18 @@ start_beacon() {
 		"${ELIXIR[@]}" -pa "$BEACON_EBIN" -e ':pg_beacon.start_from_env()'
 }
 
-# start_plain NODE: a node that neither says anything nor knows anybody.
+# start_plain NODE [OPTION...]: a node that neither says anything nor knows anybody;
+# options are those of elixir.
 start_plain() {
-	start_elixir "$1" "${ELIXIR[@]}"
+	start_elixir "$1" "${ELIXIR[@]}" "${@:2}"
 }
 
-ELIXIR=(elixir --no-halt --erl
-	"-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +sbwt none")
+ELIXIR=(elixir --no-halt --erl "-start_epmd false +sbwt none")
 
 # HOME: a node reads, and may write, the cookie there.
 start_elixir() {
-	local node=$1
+	local node=$1 address=${1#*@}
 	shift
-	scratch_start "$node" KILL env HOME="$SCRATCH" "$@" --name "$node" --cookie "$COOKIE"
+	scratch_start "$node" KILL env HOME="$SCRATCH" "$@" --name "$node" --cookie "$COOKIE" \
+		--erl "-kernel inet_dist_use_interface {${address//./,}}"
 }
