@@ -67,7 +67,7 @@ export function gapText(mesh, gap) {
     case MISSING: return "missing: neither sees the other";
     case ONE_WAY: return `one-way: only ${mesh.names[gap.seenBy]} says that it stands`;
     case UNKNOWN: return "unknown: not both have told yet";
-    default: return "excluded: held, stopping, or of releases that refuse each other";
+    default: return "excluded: held, stopping, not allowed, or of releases that refuse each other";
   }
 }
 
