@@ -1,7 +1,7 @@
 %% Speaks HTTP to a daemon byte by byte, also as no client should.
 -module(http_client).
 
--export([connect/1, request/4, ask/2, send/2, await_closed/2]).
+-export([connect/1, request/4, ask/2, send/2, rest/1, await_closed/2]).
 
 -export_type([address/0, answer/0]).
 
@@ -42,6 +42,11 @@ ask(Address, Bytes) ->
 -spec send(gen_tcp:socket(), iodata()) -> ok | {error, term()}.
 send(Socket, Bytes) ->
 	gen_tcp:send(Socket, Bytes).
+
+%% All that comes until the other side has closed.
+-spec rest(gen_tcp:socket()) -> binary().
+rest(Socket) ->
+	receive_all(Socket, <<>>).
 
 %% True once the other side has closed; for eventually/2.
 -spec await_closed(gen_tcp:socket(), timeout()) -> boolean().

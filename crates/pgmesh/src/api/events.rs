@@ -187,6 +187,14 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn readers_end_with_the_stream() {
+        let stream = EventStream::new();
+        let mut reader = stream.reader(0).unwrap();
+        drop(stream);
+        assert_eq!(reader.next().await, None);
+    }
+
     #[test]
     fn readers_are_bounded_and_make_room_when_they_go() {
         let stream = EventStream::new();

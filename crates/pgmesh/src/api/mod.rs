@@ -5,7 +5,8 @@ pub(crate) mod control;
 pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod refusal;
-pub(crate) mod server;
+mod server;
+pub(crate) mod servers;
 pub(crate) mod shapes;
 pub(crate) mod socket;
 mod timestamp;
@@ -57,6 +58,24 @@ pub(crate) enum Question {
         node: NodeName,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
+}
+
+impl Question {
+    /// Whether it changes the mesh, or waits for a change.
+    pub(crate) fn is_about_changes(&self) -> bool {
+        match self {
+            Self::Status(_)
+            | Self::Members(_)
+            | Self::Matrix(_)
+            | Self::Metrics(_)
+            | Self::Events { .. }
+            | Self::Ready { .. } => false,
+            Self::Connection { .. }
+            | Self::Connect { .. }
+            | Self::Disconnect { .. }
+            | Self::Forget { .. } => true,
+        }
+    }
 }
 
 /// Whether the daemon is ready, and what it waits for if not.

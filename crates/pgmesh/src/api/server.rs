@@ -1,7 +1,7 @@
 //! Serves routes to whoever connects, within bounds: a connection costs little,
 //! there are so many at most, and one that does nothing makes room for a new one.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +17,9 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 
 use super::connections::{Connections, InUse, Place};
 
@@ -29,19 +31,26 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 
-/// Answers until the daemon ends. Errors of single connections end those alone.
-pub(crate) async fn serve<L: Listener>(mut listener: L, routes: Router) {
+/// Answers until it is to end, and returns when all answers that were under way then
+/// have been given. Errors of single connections end those alone.
+pub(super) async fn serve<L: Listener>(mut listener: L, routes: Router, end: CancellationToken) {
     let connections = Connections::default();
+    let mut open = JoinSet::new();
     loop {
-        let (stream, _) = listener.accept().await;
-        // None: as many requests are being answered as may be.
-        if let Some(place) = connections.admit() {
-            tokio::spawn(serve_one(stream, routes.clone(), place));
+        tokio::select! {
+            // None: as many requests are being answered as may be.
+            (stream, _) = listener.accept() => if let Some(place) = connections.admit() {
+                open.spawn(serve_one(stream, routes.clone(), place, end.clone()));
+            },
+            Some(_) = open.join_next() => {}
+            () = end.cancelled() => break,
         }
     }
+    drop(listener);
+    while open.join_next().await.is_some() {}
 }
 
-async fn serve_one<S>(stream: S, routes: Router, place: Arc<Place>)
+async fn serve_one<S>(stream: S, routes: Router, place: Arc<Place>, end: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -65,11 +74,16 @@ where
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let mut connection = pin!(connection);
     tokio::select! {
         // Whatever ended it, it ended for this connection alone.
-        _ = connection => {}
-        () = place.lost() => {}
+        _ = &mut connection => return,
+        () = place.lost() => return,
+        () = end.cancelled() => {}
     }
+    // After the answer under way it is closed, and at once if there is none.
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
 }
 
 /// An answer. Until its last byte has left, the connection is in use.
@@ -128,9 +142,24 @@ mod tests {
     }
 
     fn connect_to(routes: Router) -> DuplexStream {
-        let (ours, theirs) = duplex(1024);
+        let (server, pipes) = started(routes, CancellationToken::new());
+        tokio::spawn(server);
+        connect(&pipes)
+    }
+
+    fn started(
+        routes: Router,
+        end: CancellationToken,
+    ) -> (
+        impl Future<Output = ()>,
+        mpsc::UnboundedSender<DuplexStream>,
+    ) {
         let (pipes, accepted) = mpsc::unbounded_channel();
-        tokio::spawn(serve(Pipes(accepted), routes));
+        (serve(Pipes(accepted), routes, end), pipes)
+    }
+
+    fn connect(pipes: &mpsc::UnboundedSender<DuplexStream>) -> DuplexStream {
+        let (ours, theirs) = duplex(1024);
         pipes.send(theirs).unwrap();
         ours
     }
@@ -192,5 +221,25 @@ mod tests {
         );
         read_it.unwrap();
         assert!(read.starts_with(b"HTTP/1.1 431 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn end_waits_for_the_answer_under_way_and_for_nobody_else() {
+        let slow = || async { sleep(Duration::from_secs(1)).await };
+        let routes = Router::new().route("/", get(slow));
+        let end = CancellationToken::new();
+        let (server, pipes) = started(routes, end.clone());
+        let server = tokio::spawn(server);
+        let (mut asking, _idle) = (connect(&pipes), connect(&pipes));
+        asking.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        sleep(Duration::from_millis(500)).await;
+        end.cancel();
+        let started = Instant::now();
+        server.await.unwrap();
+        // Of the second that the answer takes, half was left.
+        assert_eq!(started.elapsed().as_millis(), 500);
+        let mut read = Vec::new();
+        asking.read_to_end(&mut read).await.unwrap();
+        assert!(read.starts_with(b"HTTP/1.1 200 "));
     }
 }

@@ -10,6 +10,7 @@ mod metrics;
 mod news;
 mod reload;
 mod run_loop;
+mod stopping;
 mod view;
 
 use std::process::ExitCode;
@@ -22,8 +23,9 @@ use pgmesh_mesh::{AnnounceScope, Config, IntroduceScope, Mesh};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::api::servers::Servers;
 use crate::api::socket::ControlSocket;
-use crate::api::{Asker, http, server};
+use crate::api::{Asker, http};
 use crate::logging;
 use crate::settings::RunSettings;
 use metrics::Metrics;
@@ -80,21 +82,29 @@ async fn serve(settings: RunSettings, reloading: Reloading) -> anyhow::Result<()
     };
     let (asker, questions) = Asker::new();
     let routes = http::controlling(asker.clone());
-    tokio::spawn(server::serve(control, routes));
+    let mut servers = Servers::default();
+    servers.spawn(control, routes);
     if let Some(listener) = http_listener {
-        tokio::spawn(server::serve(listener, http::reading(asker)));
+        servers.spawn(listener, http::reading(asker));
     }
-    let sources = Sources {
+    let mut sources = Sources {
         node_events,
         names,
         questions,
-        stop,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
-    Daemon::new(settings, mesh, node, announcer, metrics, reloading)
-        .run(sources, hangup)
-        .await;
+    let mut daemon = Daemon::new(settings, mesh, node, announcer, metrics, reloading);
+    daemon.run(&mut sources, &mut stop, hangup).await;
+    tokio::select! {
+        () = leave(daemon, sources, servers) => {}
+        signal = stop.requested() => tracing::warn!(signal, "stopped again: not waiting any longer"),
+    }
     Ok(())
+}
+
+async fn leave(daemon: Daemon, sources: Sources, servers: Servers) {
+    daemon.leave(sources).await;
+    servers.finish().await;
 }
 
 /// SIGTERM and SIGINT.

@@ -1,7 +1,7 @@
 //! The loop: one await, then the mesh decides, then effects that never wait.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pgmesh_discovery as discovery;
 use pgmesh_discovery::Announcer;
@@ -29,7 +29,6 @@ pub(super) struct Sources {
     pub(super) node_events: NodeEvents,
     pub(super) names: Option<discovery::Events>,
     pub(super) questions: Questions,
-    pub(super) stop: Stop,
 }
 
 /// What an effect reports when it is done.
@@ -69,9 +68,6 @@ pub(super) struct Daemon {
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
 }
-
-/// How long a stop waits for the last words.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What woke the loop.
 enum Wake {
@@ -114,18 +110,15 @@ impl Daemon {
         }
     }
 
-    /// Runs until it is told to stop; then closes every link and leaves EPMD.
-    pub(super) async fn run(mut self, mut sources: Sources, hangup: Signal) {
+    /// Runs until it is told to stop.
+    pub(super) async fn run(&mut self, sources: &mut Sources, stop: &mut Stop, hangup: Signal) {
         self.ask_local_names();
         self.reloading.listen(hangup, self.outcomes.clone());
         loop {
-            let wake = self.wait(&mut sources).await;
+            let wake = self.wait(sources, stop).await;
             let now = self.now();
             match wake {
-                Wake::Stop(signal) => {
-                    tracing::info!(signal, "stopping");
-                    break;
-                }
+                Wake::Stop(signal) => return self.note_stop(signal),
                 Wake::Question(question) => self.answer(now, question),
                 Wake::Node(event) => self.on_node_event(now, event),
                 Wake::Name(event) => self.on_discovery_event(now, event),
@@ -141,22 +134,13 @@ impl Daemon {
             }
             self.drain();
         }
-        let now = self.now();
-        self.mesh.handle(now, Input::Shutdown);
-        self.drain();
-        self.dials.values().for_each(AbortHandle::abort);
-        if let Some(announcer) = self.announcer.take() {
-            // Goodbye first, while our links still stand.
-            announcer.finish(GOODBYE_LIMIT).await;
-        }
-        self.node.stop();
     }
 
-    async fn wait(&mut self, sources: &mut Sources) -> Wake {
+    async fn wait(&mut self, sources: &mut Sources, stop: &mut Stop) -> Wake {
         let timeout = self.mesh.poll_timeout();
         let timeout_at = timeout.map(|at| self.started_at + at.since_start());
         tokio::select! {
-            signal = sources.stop.requested() => Wake::Stop(signal),
+            signal = stop.requested() => Wake::Stop(signal),
             () = until(timeout_at) => Wake::Timeout,
             () = until(self.log.sum_up_at()) => Wake::SumUp,
             Some(event) = sources.node_events.recv() => Wake::Node(event),
@@ -172,11 +156,17 @@ impl Daemon {
         }
     }
 
-    fn now(&self) -> Time {
+    fn note_stop(&mut self, signal: &'static str) {
+        tracing::info!(signal, "stopping");
+        self.view.stopping();
+    }
+
+    pub(super) fn now(&self) -> Time {
         Time::from_start(self.started_at.elapsed())
     }
 
-    fn drain(&mut self) {
+    /// Takes what the mesh has decided.
+    pub(super) fn drain(&mut self) {
         while let Some(event) = self.mesh.poll_event() {
             self.metrics.on_mesh_event(&event);
             self.tell(News::of(&event));
@@ -360,7 +350,8 @@ impl Daemon {
     }
 }
 
-async fn next(names: &mut Option<discovery::Events>) -> Option<discovery::Event> {
+/// The next name heard; never, without Postgres. Cancel safe.
+pub(super) async fn next(names: &mut Option<discovery::Events>) -> Option<discovery::Event> {
     match names {
         Some(names) => names.recv().await,
         None => std::future::pending().await,

@@ -22,6 +22,7 @@ pub(super) struct View {
     epmd_registered: bool,
     links: HashMap<NodeName, LinkView>,
     reached: Reached,
+    stopping: bool,
 }
 
 struct PostgresView {
@@ -112,6 +113,7 @@ impl View {
             epmd_registered: false,
             links: HashMap::new(),
             reached: Reached::default(),
+            stopping: false,
         }
     }
 
@@ -255,9 +257,16 @@ impl View {
         }
     }
 
+    /// From now on we are not ready.
+    pub(super) fn stopping(&mut self) {
+        self.stopping = true;
+    }
+
     pub(super) fn ready(&self, with_postgres: bool) -> Result<(), &'static str> {
         let listening = self.postgres.state == PostgresState::Listening;
-        if !self.reached.epmd {
+        if self.stopping {
+            Err("stopping")
+        } else if !self.reached.epmd {
             Err("not registered with EPMD yet")
         } else if self.settings.database.is_some() && !self.reached.echo {
             Err("Postgres has not been heard yet")
