@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::service_manager;
+
 const START_LIMIT: Duration = Duration::from_secs(1);
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -37,7 +39,9 @@ async fn answers(address: SocketAddr) -> bool {
 }
 
 fn start(port: u16) -> io::Result<()> {
-    let status = Command::new("epmd")
+    let mut epmd = Command::new("epmd");
+    service_manager::forget_in(&mut epmd);
+    let status = epmd
         .args(["-daemon", "-port", &port.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -10,6 +10,7 @@ mod metrics;
 mod news;
 mod reload;
 mod run_loop;
+mod service_manager;
 mod stopping;
 mod view;
 

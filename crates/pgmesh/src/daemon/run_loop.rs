@@ -19,6 +19,7 @@ use super::local_names;
 use super::metrics::Metrics;
 use super::news::News;
 use super::reload::Reloading;
+use super::service_manager::ServiceManager;
 use super::view::View;
 use crate::api::events::EventStream;
 use crate::api::{Question, Questions};
@@ -65,6 +66,7 @@ pub(super) struct Daemon {
     pub(super) reloading: Reloading,
     local_names: Option<local_names::Asking>,
     log: EventLog,
+    service: Option<ServiceManager>,
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
 }
@@ -80,6 +82,8 @@ enum Wake {
     Timeout,
     /// Lines were left out of the log.
     SumUp,
+    /// The service manager waits for a word.
+    Service,
     Stop(&'static str),
 }
 
@@ -105,6 +109,7 @@ impl Daemon {
             stream: EventStream::new(),
             metrics,
             log: EventLog::new(),
+            service: ServiceManager::of_process(Instant::now()),
             finished,
             started_at: Instant::now(),
         }
@@ -114,11 +119,13 @@ impl Daemon {
     pub(super) async fn run(&mut self, sources: &mut Sources, stop: &mut Stop, hangup: Signal) {
         self.ask_local_names();
         self.reloading.listen(hangup, self.outcomes.clone());
+        self.service.iter().for_each(ServiceManager::ready);
         loop {
             let wake = self.wait(sources, stop).await;
             let now = self.now();
             match wake {
                 Wake::Stop(signal) => return self.note_stop(signal),
+                Wake::Service => self.tell_service(now),
                 Wake::Question(question) => self.answer(now, question),
                 Wake::Node(event) => self.on_node_event(now, event),
                 Wake::Name(event) => self.on_discovery_event(now, event),
@@ -139,10 +146,12 @@ impl Daemon {
     async fn wait(&mut self, sources: &mut Sources, stop: &mut Stop) -> Wake {
         let timeout = self.mesh.poll_timeout();
         let timeout_at = timeout.map(|at| self.started_at + at.since_start());
+        let service_at = self.service.as_ref().map(ServiceManager::poll_timeout);
         tokio::select! {
             signal = stop.requested() => Wake::Stop(signal),
             () = until(timeout_at) => Wake::Timeout,
             () = until(self.log.sum_up_at()) => Wake::SumUp,
+            () = until(service_at) => Wake::Service,
             Some(event) = sources.node_events.recv() => Wake::Node(event),
             Some(outcome) = self.finished.recv() => Wake::Outcome(outcome),
             Some(question) = sources.questions.recv() => Wake::Question(question),
@@ -158,7 +167,17 @@ impl Daemon {
 
     fn note_stop(&mut self, signal: &'static str) {
         tracing::info!(signal, "stopping");
+        if let Some(service) = &self.service {
+            service.stopping(signal);
+        }
         self.view.stopping();
+    }
+
+    fn tell_service(&mut self, now: Time) {
+        if let Some(service) = &mut self.service {
+            let status = self.view.status(now, &self.mesh);
+            service.on_timeout(Instant::now(), &status);
+        }
     }
 
     pub(super) fn now(&self) -> Time {
