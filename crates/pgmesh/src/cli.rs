@@ -1,42 +1,68 @@
 //! The command line: which commands there are, and their flags.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
+use clap_complete::Shell;
 
 use crate::settings::{self, Setting};
 
-const AFTER_HELP: &str = "\
+const ABOUT: &str = "A hidden Erlang node that joins an Elixir or Erlang cluster over Postgres";
+
+const EXAMPLES: &str = "\
+`pgmesh COMMAND --help` shows a command's flags, with examples.
+Exit codes: 0 done, 1 failed, 2 unknown flags and bad arguments, 78 bad settings.
+
 Examples:
   pgmesh run --database-url postgres://app@db/app --cookie-file /etc/cookie
-  pgmesh members
-  pgmesh rpc app@10.0.0.7 erlang nodes
+  pgmesh status
+  pgmesh matrix
+  pgmesh rpc app@10.0.0.7 erlang nodes";
 
-Exit codes: 0 done, 1 failed, 2 unknown flags and bad arguments, 78 bad settings.";
+/// Makes a command.
+type Maker = fn() -> Command;
+
+/// The commands as people look for them; clap knows one list only.
+const GROUPS: &[(&str, &[Maker])] = &[
+    ("The daemon", &[run, validate, doctor]),
+    ("What it sees", &[status, members, matrix, watch, wait]),
+    ("What it does for you", &[connect, disconnect, forget]),
+    ("Without a daemon", &[ping, rpc, names]),
+    ("For your shell", &[completions]),
+];
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
+    let shown = GROUPS.iter().flat_map(|(_, commands)| *commands);
     Command::new("pgmesh")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A hidden Erlang node that joins an Elixir or Erlang cluster over Postgres")
-        .after_help(AFTER_HELP)
+        .about(ABOUT)
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{}\n\
+             Options:\n{{options}}{{after-help}}",
+            groups()
+        ))
+        .after_help(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(80)
-        .subcommand(run())
-        .subcommand(status())
-        .subcommand(members())
-        .subcommand(matrix())
-        .subcommand(watch())
-        .subcommand(wait())
-        .subcommand(connect())
-        .subcommand(disconnect())
-        .subcommand(forget())
-        .subcommand(ping())
-        .subcommand(rpc())
-        .subcommand(names())
-        .subcommand(doctor())
-        .subcommand(validate())
+        .subcommands(shown.map(|command| command()))
+        .subcommand(man())
+}
+
+fn groups() -> String {
+    let mut text = String::new();
+    for (title, commands) in GROUPS {
+        let _ = writeln!(text, "\n{title}:");
+        for command in commands.iter().map(|command| command()) {
+            let about = command.get_about().map(ToString::to_string);
+            let about = about.unwrap_or_default();
+            let _ = writeln!(text, "  {:<13}{about}", command.get_name());
+        }
+    }
+    text
 }
 
 fn run() -> Command {
@@ -48,7 +74,15 @@ fn run() -> Command {
              file.\n\
              SIGHUP reads the file again; what takes a restart is said in the log.\n\
              PGMESH_COOKIE holds the cookie itself. DATABASE_URL is used where \
-             --database-url is not given.",
+             --database-url is not given.\n\n\
+             SIGTERM and SIGINT say goodbye and close the links, within two seconds; a second \
+             one does not wait.\n\n\
+             Examples:\n  \
+             pgmesh run --config /etc/pgmesh/pgmesh.toml\n  \
+             pgmesh run --database-url postgres://app@db/app\n  \
+             pgmesh run --introduce all --http 127.0.0.1:4380\n  \
+             pgmesh run --announce none --introduce none\n  \
+             pgmesh run --name pgmesh@10.0.0.9 --allow 10.0.0.0/8",
         )
         .args(settings::TABLE.iter().map(setting))
 }
@@ -62,6 +96,15 @@ fn status() -> Command {
             switch("ready")
                 .help("Say only whether it is ready: exit code 0 or 1, as /readyz answers"),
         )
+        .after_help(
+            "Exit code 1 if no daemon answers. With --ready it is 1, too, until EPMD has us, our \
+             own words were heard on Postgres, and --min-cluster was met; each counts once, so \
+             that a Postgres that goes away later makes nobody unready.\n\n\
+             Examples:\n  \
+             pgmesh status\n  \
+             pgmesh status --ready || echo not yet\n  \
+             pgmesh status --name pgmesh@10.0.0.9 --json | jq .counts",
+        )
 }
 
 fn members() -> Command {
@@ -69,6 +112,19 @@ fn members() -> Command {
         .about("Show every name the daemon knows: state, last heard, link")
         .args(daemon_flags())
         .arg(json())
+        .after_help(
+            "up        linked, its cookie proven\n\
+             heard     waits for its turn to be dialled\n\
+             dialing   being dialled now\n\
+             down      cannot be reached; dialled again\n\
+             refused   answers, and will not have us (or we will not have it)\n\
+             left      said goodbye\n\
+             held      disconnected by hand, left alone until pgmesh connect\n\n\
+             What is wrong stands in the last column, and in full in the log.\n\n\
+             Examples:\n  \
+             pgmesh members\n  \
+             pgmesh members --json | jq -r '.[] | select(.state != \"up\") | .node'",
+        )
 }
 
 fn matrix() -> Command {
@@ -145,7 +201,7 @@ fn connect() -> Command {
         .after_help(
             "The daemon must be linked to both, or hold them. Waits up to five seconds until \
              both say that they are connected; exit code 1 if they do not.\n\n\
-             Example:\n  \
+             Examples:\n  \
              pgmesh connect app@10.0.0.7 app@10.0.0.8",
         )
 }
@@ -175,21 +231,27 @@ fn forget() -> Command {
         .arg(required("node", "NODE", "Name of the node, alive@host"))
         .after_help(
             "A hold on it ends. Who is heard again is known again.\n\n\
-             Example:\n  \
+             Examples:\n  \
              pgmesh forget old@10.0.0.3",
         )
 }
 
 fn ping() -> Command {
     Command::new("ping")
-        .about("Link to a node, without a daemon, and say whether it answers")
+        .about("Link to a node and say whether it answers")
         .args(node_flags())
-        .after_help("Example:\n  pgmesh ping app@10.0.0.7")
+        .after_help(
+            "Needs no daemon. Prints pong and how long the link took, with exit code 0; else why not, with exit \
+             code 1.\n\n\
+             Examples:\n  \
+             pgmesh ping app@10.0.0.7\n  \
+             pgmesh ping app@db1 --cookie-file /etc/pgmesh/cookie --timeout 1s",
+        )
 }
 
 fn rpc() -> Command {
     Command::new("rpc")
-        .about("Call a function on a node, without a daemon, and print its result")
+        .about("Call a function on a node and print its result")
         .args(node_flags())
         .arg(required("module", "MODULE", "Module, as Erlang writes it"))
         .arg(required("function", "FUNCTION", "Function of that module"))
@@ -208,12 +270,12 @@ fn rpc() -> Command {
                 .help("Print the result as JSON; tagged tells atoms from binaries"),
         )
         .after_help(
-            "Examples:\n  \
+            "Needs no daemon. ARGS are in Erlang's syntax, not Elixir's: #{a => 1}, ok, \
+             <<\"text\">>. A call that crashes is shown on stderr, with exit code 1.\n\n\
+             Examples:\n  \
              pgmesh rpc app@10.0.0.7 erlang nodes\n  \
              pgmesh rpc app@10.0.0.7 lists reverse '[[1, 2, 3]]'\n  \
-             pgmesh rpc app@10.0.0.7 Elixir.System version\n\n\
-             ARGS are in Erlang's syntax, not Elixir's: #{a => 1}, ok, <<\"text\">>. A call \
-             that crashes is shown on stderr, with exit code 1.",
+             pgmesh rpc app@10.0.0.7 Elixir.System version",
         )
 }
 
@@ -223,9 +285,48 @@ fn names() -> Command {
         .arg(
             Arg::new("host")
                 .value_name("HOST")
-                .default_value("localhost"),
+                .default_value("localhost")
+                .help("Host whose EPMD is asked"),
         )
-        .after_help("ERL_EPMD_PORT names another port than 4369.")
+        .after_help(
+            "ERL_EPMD_PORT names another port than 4369.\n\n\
+             Examples:\n  \
+             pgmesh names\n  \
+             pgmesh names 10.0.0.7",
+        )
+}
+
+fn completions() -> Command {
+    Command::new("completions")
+        .about("Print what a shell needs to complete commands and flags")
+        .arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .required(true)
+                .value_parser(clap::value_parser!(Shell))
+                .help("The shell"),
+        )
+        .after_help(
+            "The Debian package has them in place already.\n\n\
+             Examples:\n  \
+             pgmesh completions bash > ~/.local/share/bash-completion/completions/pgmesh\n  \
+             pgmesh completions fish > ~/.config/fish/completions/pgmesh.fish\n  \
+             pgmesh completions zsh > ~/.zfunc/_pgmesh",
+        )
+}
+
+/// For those who make packages.
+fn man() -> Command {
+    Command::new("man")
+        .about("Write the manual pages into a folder")
+        .hide(true)
+        .arg(
+            Arg::new("folder")
+                .value_name("FOLDER")
+                .required(true)
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Where the pages are written"),
+        )
 }
 
 fn doctor() -> Command {
@@ -332,19 +433,76 @@ fn switch(name: &'static str) -> Arg {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    /// Each command that people see, and its help.
+    fn helps() -> Vec<(String, String)> {
+        let mut whole = command();
+        whole.build();
+        let mut helps = vec![("pgmesh".to_owned(), whole.render_long_help().to_string())];
+        let shown = whole.get_subcommands_mut().filter(|it| !it.is_hide_set());
+        let own = shown.filter(|it| it.get_name() != "help");
+        helps.extend(own.map(|it| (it.get_name().to_owned(), it.render_long_help().to_string())));
+        helps
+    }
+
+    /// The commands below `Examples:`, up to what a shell would do with them.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let (_, below) = help.split_once("\nExamples:\n").unwrap_or_default();
+        let lines = below.lines().take_while(|line| line.starts_with("  "));
+        lines.map(|line| words(line.trim())).collect()
+    }
+
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut is_quoted = false;
+        for c in line.chars() {
+            match (c, words.last_mut()) {
+                ('\'', _) => is_quoted = !is_quoted,
+                (' ', _) if !is_quoted => words.push(String::new()),
+                (_, Some(word)) => word.push(c),
+                _ => {}
+            }
+        }
+        let is_shell = |word: &String| ["|", "||", "&&", ">"].contains(&word.as_str());
+        let end = words.iter().position(is_shell).unwrap_or(words.len());
+        words.truncate(end);
+        words
+    }
+
     #[test]
     fn command_line_is_consistent() {
-        super::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn every_help_fits_into_a_terminal() {
-        let mut whole = super::command();
-        whole.build();
-        for command in whole.get_subcommands_mut() {
-            let help = command.render_long_help().to_string();
+        for (name, help) in helps() {
             let wide = help.lines().find(|line| line.chars().count() > 80);
-            assert_eq!(wide, None, "{}", command.get_name());
+            assert_eq!(wide, None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_help_has_examples_that_work() {
+        for (name, help) in helps() {
+            let examples = examples(&help);
+            assert!(!examples.is_empty(), "{name} has no example");
+            for example in examples {
+                let parsed = command().try_get_matches_from(&example);
+                let matches = parsed.unwrap_or_else(|error| panic!("{example:?}: {error}"));
+                let is_own = name == "pgmesh" || matches.subcommand_name() == Some(&name);
+                assert!(is_own, "{example:?} is no example of {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_the_overview() {
+        let helps = helps();
+        let overview = &helps[0].1;
+        for (name, _) in &helps[1..] {
+            assert!(overview.contains(&format!("\n  {name} ")), "{name}");
         }
     }
 }

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         Some(("names", flags)) => commands::names::run(flags),
         Some(("doctor", flags)) => commands::doctor::run(flags),
         Some(("validate", flags)) => commands::validate::run(flags),
+        Some(("completions", flags)) => commands::completions::run(flags),
+        Some(("man", flags)) => commands::man::run(flags),
         // clap answers everything else itself.
         _ => Ok(ExitCode::from(2)),
     };

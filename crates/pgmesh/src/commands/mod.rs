@@ -1,9 +1,11 @@
 //! The commands that end: they ask the daemon, or a node, or EPMD.
 
+pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub(crate) mod doctor;
 pub(crate) mod forget;
+pub(crate) mod man;
 pub(crate) mod matrix;
 pub(crate) mod members;
 pub(crate) mod names;
