@@ -1,9 +1,11 @@
 //! Asks the daemon over its control socket.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::ArgMatches;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -18,7 +20,7 @@ use tokio::time::timeout;
 
 use super::UsageError;
 use crate::api::shapes::Failed;
-use crate::settings::{default_socket, short_host};
+use crate::settings::{default_socket, service_socket, short_host};
 
 /// How long the daemon may take to answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -136,7 +138,7 @@ impl DaemonClient {
     ) -> anyhow::Result<Response<Incoming>> {
         let stream = UnixStream::connect(&self.socket)
             .await
-            .with_context(|| no_daemon(&self.socket))?;
+            .map_err(|error| unreachable(error, &self.socket))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -156,7 +158,7 @@ fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
     let name = given("name", "PGMESH_NAME");
     let name = name.unwrap_or_else(|| format!("pgmesh@{}", short_host()));
     match name.parse::<NodeName>() {
-        Ok(name) => Ok(default_socket(&name)),
+        Ok(name) => Ok(nearest(default_socket(&name), service_socket(&name))),
         Err(error) => Err(UsageError {
             argument: "--name",
             value: name,
@@ -165,9 +167,35 @@ fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
     }
 }
 
+/// That of our own session, unless only the service's is there: the superuser has a
+/// session, too.
+fn nearest(own: PathBuf, service: PathBuf) -> PathBuf {
+    if !own.exists() && service.exists() {
+        service
+    } else {
+        own
+    }
+}
+
+fn unreachable(error: io::Error, socket: &Path) -> anyhow::Error {
+    let what = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "the socket {} is another user's (try sudo)",
+                socket.display()
+            )
+        }
+        _ => no_daemon(socket),
+    };
+    anyhow::Error::new(error).context(what)
+}
+
 /// What to say where no daemon answers; another name's socket is the usual cause.
 fn no_daemon(socket: &Path) -> String {
-    let found = others(socket).join(", ");
+    let service = Path::new("/run/pgmesh");
+    let folders = [socket.parent().unwrap_or(service), service];
+    let found: BTreeSet<_> = folders.into_iter().flat_map(daemons_in).collect();
+    let found = found.into_iter().collect::<Vec<_>>().join(", ");
     let hint = if found.is_empty() {
         "is `pgmesh run` running? give its --name or --socket".to_owned()
     } else {
@@ -176,12 +204,29 @@ fn no_daemon(socket: &Path) -> String {
     format!("no daemon answers at {} ({hint})", socket.display())
 }
 
-/// The names of the daemons whose sockets lie beside this one.
-fn others(socket: &Path) -> Vec<String> {
-    let folder = socket.parent().and_then(|folder| folder.read_dir().ok());
-    let names = folder.into_iter().flatten().filter_map(|entry| {
+/// The names of the daemons whose sockets lie in this folder.
+fn daemons_in(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().into_iter().flatten();
+    let names = entries.filter_map(|entry| {
         let name = entry.ok()?.file_name().into_string().ok()?;
         name.strip_suffix(".sock").map(str::to_owned)
     });
     names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_is_asked_where_the_own_session_has_no_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, service] = ["own", "service"].map(|name| folder.path().join(name));
+        let asked = || nearest(own.clone(), service.clone());
+        assert_eq!(asked(), own);
+        std::fs::write(&service, "").unwrap();
+        assert_eq!(asked(), service);
+        std::fs::write(&own, "").unwrap();
+        assert_eq!(asked(), own);
+    }
 }

@@ -23,7 +23,9 @@ pub(crate) use duration::parse_duration;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use raw::RawValue;
 pub(crate) use reload::Change;
-pub(crate) use run::{Database, EpmdMode, LogFormat, RunSettings, default_socket, short_host};
+pub(crate) use run::{
+    Database, EpmdMode, LogFormat, RunSettings, default_socket, service_socket, short_host,
+};
 pub(crate) use table::{Setting, TABLE};
 pub(crate) use warning::Warning;
 

@@ -463,11 +463,19 @@ pub(crate) fn short_host() -> String {
 
 /// Where the control socket of this node is, unless `--socket` says otherwise.
 pub(crate) fn default_socket(name: &NodeName) -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
-    let folder = runtime.map_or_else(|| PathBuf::from("/run"), PathBuf::from);
-    folder
-        .join("pgmesh")
-        .join(Path::new(&format!("{name}.sock")))
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(runtime) => socket_below(Path::new(&runtime), name),
+        None => service_socket(name),
+    }
+}
+
+/// Where a service has it, which is of no user's session.
+pub(crate) fn service_socket(name: &NodeName) -> PathBuf {
+    socket_below(Path::new("/run"), name)
+}
+
+fn socket_below(runtime: &Path, name: &NodeName) -> PathBuf {
+    runtime.join("pgmesh").join(format!("{name}.sock"))
 }
 
 #[cfg(test)]
