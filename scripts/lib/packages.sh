@@ -77,6 +77,13 @@ missing_for_curl() {
 	command -v curl >/dev/null || echo curl
 }
 
+# OpenSSL is built from source, which takes perl and make.
+missing_for_static() {
+	command -v musl-gcc >/dev/null || echo musl-tools
+	command -v perl >/dev/null || echo perl
+	command -v make >/dev/null || echo make
+}
+
 missing_for_jq() {
 	command -v jq >/dev/null || echo jq
 }
