@@ -5,8 +5,7 @@
 # or a Postgres that came another way is as good. Needs steps.sh and
 # postgres_bin.sh.
 
-# packages_need GROUP...: of rust, beam, common_test, postgres, pgbouncer, chromium,
-# curl, jq, prometheus and shellcheck.
+# packages_need GROUP...: each has a missing_for_GROUP below.
 packages_need() {
 	local group missing=()
 	command -v cargo >/dev/null ||
@@ -77,11 +76,33 @@ missing_for_curl() {
 	command -v curl >/dev/null || echo curl
 }
 
+# dpkg-shlibdeps says which libraries the package depends on.
+missing_for_deb() {
+	command -v dpkg-shlibdeps >/dev/null || echo dpkg-dev
+	command -v strip >/dev/null || echo binutils
+}
+
+missing_for_lintian() {
+	command -v lintian >/dev/null || echo lintian
+}
+
+missing_for_systemd() {
+	command -v systemd-analyze >/dev/null || echo systemd
+}
+
+missing_for_man() {
+	command -v man >/dev/null || echo man-db
+}
+
 # OpenSSL is built from source, which takes perl and make.
 missing_for_static() {
 	command -v musl-gcc >/dev/null || echo musl-tools
 	command -v perl >/dev/null || echo perl
 	command -v make >/dev/null || echo make
+}
+
+missing_for_yaml() {
+	python3 -c 'import yaml' 2>/dev/null || echo python3-yaml
 }
 
 missing_for_jq() {

@@ -32,9 +32,9 @@ count_doc_tests() {
 }
 
 # erlang_test: 40 passed, 0 failed
-count_erlang_test() {
+count_summary() {
 	without_colours | awk '
-		/^erlang_test: [0-9]+ passed, [0-9]+ failed/ { passed = $2; failed = $4 }
+		/^[a-z_]+: [0-9]+ passed, [0-9]+ failed$/ { passed = $2; failed = $4 }
 		END { print passed + 0, failed + 0 }'
 }
 

@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# What the Debian package brings. Needs $SCRATCH, where it is unpacked, and $DEB.
+
+lintian_has_no_errors() {
+	lintian --allow-root --fail-on error "$DEB"
+}
+
+pages_are_there() {
+	set -e
+	local command
+	[[ -s $SCRATCH/installed/usr/share/man/man1/pgmesh.1.gz ]]
+	for command in $(commands); do
+		[[ -s $SCRATCH/installed/usr/share/man/man1/pgmesh-$command.1.gz ]] || { echo "$command"; return 1; }
+	done
+}
+
+# The overview has two blanks before each.
+commands() {
+	"$SCRATCH/installed/usr/bin/pgmesh" --help | sed -n '/^Options:/q; s/^  \([a-z]*\) .*/\1/p'
+}
+
+pages_are_well_formed() {
+	set -e
+	local page
+	for page in "$SCRATCH"/installed/usr/share/man/man1/*; do
+		man --warnings -l "$page" 2>>"$SCRATCH/man" >/dev/null
+	done
+	silent "$SCRATCH/man"
+}
+
+completions_are_a_script() {
+	bash -n "$SCRATCH/installed/usr/share/bash-completion/completions/pgmesh"
+}
