@@ -16,7 +16,7 @@ suite() ->
 
 all() ->
 	[starts_without_postgres, status_follows_the_mesh, pings_end_with_the_loop,
-		epmd_does_not_speak_for_us, tells_that_it_is_stopping, answers_until_goodbye_is_said,
+		epmd_does_not_speak_for_us, tells_of_a_reload, tells_that_it_is_stopping, answers_until_goodbye_is_said,
 		streams_end_with_the_daemon, second_signal_ends_at_once].
 
 init_per_testcase(_, Config) ->
@@ -86,6 +86,18 @@ epmd_does_not_speak_for_us(Config) ->
 	[false = contains(Variable, Environment) || Variable <- [<<"NOTIFY_SOCKET">>, <<"WATCHDOG">>]],
 	ok.
 
+tells_of_a_reload(Config) ->
+	ct:comment("RELOADING=1, with the time, and READY=1 again after it."),
+	#{directory := Directory} = Lab = lab:from(Config),
+	File = filename:join(Directory, "pgmesh.toml"),
+	ok = file:write_file(File, "log = \"info\"\n"),
+	Manager = service_manager:open(Lab),
+	Daemon = pgmesh:start(Lab, #{env => service_manager:environment(Manager), flags => #{"--config" => File}}),
+	ok = pgmesh:signal(Daemon, 'HUP'),
+	_ = eventually(fun() -> says_last(Manager, <<"MONOTONIC_USEC">>, <<>>) end, ?BOUND_MS),
+	_ = eventually(fun() -> last_states(Manager) =:= [<<"READY=1">>, <<"RELOADING=1">>, <<"READY=1">>] end, ?BOUND_MS),
+	ok.
+
 tells_that_it_is_stopping(Config) ->
 	ct:comment("STOPPING=1 comes last, with what it was that stopped it."),
 	Lab = lab:from(Config),
@@ -145,6 +157,9 @@ ended(#{epmd_port := EpmdPort}, #{socket := Socket}) ->
 	false = filelib:is_file(Socket),
 	_ = eventually(fun() -> scratch_epmd:names(EpmdPort) =:= [] end, ?BOUND_MS),
 	ok.
+
+last_states(Manager) ->
+	[Line || Line <- service_manager:said(Manager), lists:member(Line, [<<"READY=1">>, <<"RELOADING=1">>])].
 
 is_stopped(#{process := Process}) ->
 	{ok, Status} = file:read_file(io_lib:format("/proc/~b/status", [os_process:os_pid(Process)])),

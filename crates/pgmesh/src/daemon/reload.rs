@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::run_loop::{Daemon, Outcome};
+use super::service_manager::ServiceManager;
 use super::{mesh_config, role};
 use crate::logging::LogLevel;
 use crate::settings::{Change, ConfigErrors, RunSettings, Warning};
@@ -47,10 +48,12 @@ impl Daemon {
             tracing::info!("nothing to reload: flags and variables stay (give --config)");
             return;
         }
+        self.service.iter().for_each(ServiceManager::reloading);
         match read {
             Ok(new) => self.reload(now, new),
             Err(errors) => log_errors(&errors),
         }
+        self.service.iter().for_each(ServiceManager::ready);
     }
 
     fn reload(&mut self, now: Time, new: RunSettings) {

@@ -66,7 +66,7 @@ pub(super) struct Daemon {
     pub(super) reloading: Reloading,
     local_names: Option<local_names::Asking>,
     log: EventLog,
-    service: Option<ServiceManager>,
+    pub(super) service: Option<ServiceManager>,
     finished: mpsc::UnboundedReceiver<Outcome>,
     started_at: Instant,
 }

@@ -40,6 +40,14 @@ impl ServiceManager {
         tell(&[NotifyState::Ready]);
     }
 
+    /// Says that other settings are put into force; to be followed by [`Self::ready`].
+    pub(super) fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::debug!("no clock for the service manager: {error}"),
+        }
+    }
+
     /// Says why the links close.
     pub(super) fn stopping(&self, signal: &str) {
         let status = format!("stopping after {signal}");

@@ -67,7 +67,7 @@ fn read_file(path: &Path, setting: &str) -> Result<(Cookie, Option<Warning>), Co
     let text = fs::read_to_string(path).map_err(unreadable)?;
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
     let cookie = check(&format!("{setting} {shown:?}"), first_line(&text))?;
-    let exposed = mode & 0o077 != 0;
+    let exposed = mode & 0o077 != 0 && !is_credential(path);
     let warning = exposed.then(|| {
         let mode = mode & 0o777;
         let message = format!(
@@ -77,6 +77,13 @@ fn read_file(path: &Path, setting: &str) -> Result<(Cookie, Option<Warning>), Co
         Warning::new("cookie_file_exposed", message)
     });
     Ok((cookie, warning))
+}
+
+/// Whether systemd keeps it for us alone, by an access list that looks like a mode for
+/// the group.
+fn is_credential(path: &Path) -> bool {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
+    folder.is_some_and(|folder| path.starts_with(folder))
 }
 
 /// Erlang reads the cookie up to the end of the line (auth.erl).
