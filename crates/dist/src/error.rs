@@ -495,7 +495,10 @@ mod tests {
     #[test]
     fn page_on_what_can_go_wrong_has_every_kind() {
         let page = include_str!("../../../docs/TROUBLESHOOTING.md");
-        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let rows: Vec<_> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
         for kind in FailureKind::ALL {
             let label = format!("`{}`", kind.as_str());
             let shown = rows.iter().any(|row| row.contains(&label));

@@ -6,10 +6,11 @@
 
 use bytes::BytesMut;
 
+use crate::epmd::codec;
 use crate::handshake::fuzz_handshake;
 use crate::link::{Control, answer, take_frame};
 use crate::node::fuzz_news;
-use crate::{epmd, terms};
+use crate::terms;
 
 /// What a name of a target stands for.
 pub type Target = fn(&[u8]);
@@ -20,7 +21,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("frames", frames),
     ("control", control),
     ("term", term),
-    ("epmd", epmd_reply),
+    ("epmd", epmd),
 ];
 
 /// Both roles of the handshake: frames of a byte's length each.
@@ -56,9 +57,24 @@ pub fn term(bytes: &[u8]) {
     }
 }
 
-/// The replies of an EPMD.
-pub fn epmd_reply(bytes: &[u8]) {
-    epmd::fuzz_replies(bytes);
+/// Both sides of EPMD's protocol: requests in pieces, and replies.
+pub fn epmd(bytes: &[u8]) {
+    let mut incoming = codec::Incoming::default();
+    for piece in split(bytes) {
+        let room = incoming.room().min(piece.len());
+        match incoming.push(&piece[..room]) {
+            Ok(Some(request)) => drop(codec::Request::decode(request)),
+            Ok(None) => {}
+            Err(codec::Malformed) => break,
+        }
+        if incoming.room() == 0 {
+            break;
+        }
+    }
+    let _ = codec::Request::decode(bytes);
+    let _ = codec::Alive2Reply::decode(bytes);
+    let _ = codec::decode_port2(bytes);
+    let _ = codec::decode_names(bytes);
 }
 
 /// Pieces of at most 255 bytes, each behind its length.

@@ -12,7 +12,6 @@
 //! Term Format* (`erl_ext_dist`).
 
 mod cookie;
-pub mod epmd;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -29,3 +28,4 @@ pub use node::{
     CallLimits, Counters, Direction, Introduced, MeshIntent, Node, NodeConfig, NodeEvent,
     NodeEvents, NodeTraffic, PeerInfo, Probed,
 };
+pub use pgmesh_epmd as epmd;

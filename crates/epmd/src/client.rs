@@ -9,13 +9,15 @@ use pgmesh_name::AliveName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::codec::{self, Alive2Reply, BadReply, Registration};
+use crate::codec::{
+    self, Alive2Reply, HIDDEN_NODE, LONG_CREATIONS, Malformed, NodeInfo, Request, TCP_IPV4,
+};
 
-/// OTP's epmd ends at about a thousand names; 64 bytes each is generous.
-const MAX_NAMES_BYTES: u64 = 4 * 1024 * 1024;
+/// Ten thousand names of 255 bytes each fit into this.
+const MAX_REPLY_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What to do about an EPMD that is not there.
-pub(crate) const UNREACHABLE_REMEDY: &str = "is it running there, and its port open to us?";
+pub const UNREACHABLE_REMEDY: &str = "is it running there, and its port open to us?";
 
 /// Why an exchange with EPMD brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,30 @@ impl EpmdError {
     }
 }
 
+/// What a hidden node tells EPMD about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Under which name.
+    pub name: AliveName,
+    /// On which port it listens.
+    pub port: u16,
+}
+
+impl Registration {
+    fn info(&self) -> NodeInfo<'_> {
+        NodeInfo {
+            name: self.name.as_str().as_bytes(),
+            port: self.port,
+            node_type: HIDDEN_NODE,
+            protocol: TCP_IPV4,
+            // OTP 23 and later alone.
+            highest_version: LONG_CREATIONS,
+            lowest_version: LONG_CREATIONS,
+            extra: b"",
+        }
+    }
+}
+
 /// Registers a hidden node. The registration lasts as long as the returned
 /// connection; the number is the node's creation.
 ///
@@ -79,15 +105,12 @@ pub async fn register(
     limit: Duration,
 ) -> Result<(TcpStream, u32), EpmdError> {
     within(address, limit, async {
-        let mut stream = connect(address).await?;
-        stream
-            .write_all(&codec::alive2_request(registration))
-            .await?;
+        let mut stream = send(address, Request::Alive2(registration.info())).await?;
         let mut reply = [0; codec::ALIVE2_REPLY];
         stream.read_exact(&mut reply[..1]).await?;
         let len = codec::alive2_reply_len(reply[0])?;
         stream.read_exact(&mut reply[1..len]).await?;
-        match codec::alive2_reply(&reply[..len])? {
+        match Alive2Reply::decode(&reply[..len])? {
             Alive2Reply::Registered { creation } => Ok((stream, creation)),
             Alive2Reply::Refused => Err(Exchange::NameTaken),
         }
@@ -106,15 +129,14 @@ pub async fn lookup(
     limit: Duration,
 ) -> Result<Option<u16>, EpmdError> {
     within(address, limit, async {
-        let mut stream = connect(address).await?;
-        stream.write_all(&codec::port_please2_request(name)).await?;
+        let mut stream = send(address, Request::PortPlease2(name)).await?;
         let mut reply = [0; codec::PORT2_HEAD];
         stream.read_exact(&mut reply[..2]).await?;
-        if codec::port2_reply(&reply[..2]) == Ok(None) {
+        if codec::decode_port2(&reply[..2]) == Ok(None) {
             return Ok(None);
         }
         stream.read_exact(&mut reply[2..]).await?;
-        Ok(codec::port2_reply(&reply)?)
+        Ok(codec::decode_port2(&reply)?)
     })
     .await
 }
@@ -128,12 +150,26 @@ pub async fn names(
     address: SocketAddr,
     limit: Duration,
 ) -> Result<Vec<(AliveName, u16)>, EpmdError> {
+    let reply = ask(address, Request::Names, limit).await?;
+    codec::decode_names(&reply).map_err(|Malformed| EpmdError::BadReply(address))
+}
+
+/// Sends a request and returns all that is said until EPMD closes, up to 4 MiB.
+/// Not for registrations: those end with their connection.
+///
+/// # Errors
+///
+/// When EPMD is not to be reached or silent. Cancel safe.
+pub async fn ask(
+    address: SocketAddr,
+    request: Request<'_>,
+    limit: Duration,
+) -> Result<Vec<u8>, EpmdError> {
     within(address, limit, async {
-        let mut stream = connect(address).await?;
-        stream.write_all(&codec::names_request()).await?;
+        let stream = send(address, request).await?;
         let mut reply = Vec::new();
-        stream.take(MAX_NAMES_BYTES).read_to_end(&mut reply).await?;
-        Ok(codec::names_reply(&reply)?)
+        stream.take(MAX_REPLY_BYTES).read_to_end(&mut reply).await?;
+        Ok(reply)
     })
     .await
 }
@@ -151,8 +187,8 @@ impl From<io::Error> for Exchange {
     }
 }
 
-impl From<BadReply> for Exchange {
-    fn from(_: BadReply) -> Self {
+impl From<Malformed> for Exchange {
+    fn from(_: Malformed) -> Self {
         Self::BadReply
     }
 }
@@ -171,8 +207,9 @@ async fn within<T>(
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+async fn send(address: SocketAddr, request: Request<'_>) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    stream.write_all(&request.encode()).await?;
     Ok(stream)
 }
