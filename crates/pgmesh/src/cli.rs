@@ -29,7 +29,7 @@ const GROUPS: &[(&str, &[Maker])] = &[
     ("The daemon", &[run, validate, doctor]),
     ("What it sees", &[status, members, matrix, watch, wait]),
     ("What it does for you", &[connect, disconnect, forget]),
-    ("Without a daemon", &[ping, rpc, names]),
+    ("Without a daemon", &[ping, rpc, names, epmd]),
     ("For your shell", &[completions]),
 ];
 
@@ -367,6 +367,28 @@ fn validate() -> Command {
              Examples:\n  \
              pgmesh validate /etc/pgmesh/pgmesh.toml\n  \
              pgmesh validate /etc/pgmesh/pgmesh.toml && systemctl reload pgmesh",
+        )
+}
+
+/// OTP's flags have one dash: they are read elsewhere.
+fn epmd() -> Command {
+    Command::new("epmd")
+        .about("Run an EPMD, or ask the one that runs: a drop-in for OTP's epmd")
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("words")
+                .value_name("FLAGS")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .value_parser(clap::value_parser!(OsString))
+                .help("Those of epmd; pgmesh epmd -help lists them"),
+        )
+        .after_help(
+            "A link of the name epmd to this program does the same.\n\n\
+             Examples:\n  \
+             pgmesh epmd -daemon\n  \
+             pgmesh epmd -names",
         )
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn start(format: LogFormat, level: Level) -> LogLevel {
 fn filter(level: Level) -> EnvFilter {
     let level = level.as_str().to_lowercase();
     EnvFilter::new(format!(
-        "warn,pgmesh={level},pgmesh_dist={level},pgmesh_discovery={level}"
+        "warn,pgmesh={level},pgmesh_dist={level},pgmesh_discovery={level},pgmesh_epmd={level}"
     ))
 }
 

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod daemon;
 mod dashboard;
+mod file_limit;
 mod logging;
 mod settings;
 mod terms;
@@ -15,8 +16,21 @@ mod terms;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let outcome = if commands::epmd::is_called(words.next().as_ref()) {
+        commands::epmd::run(words)
+    } else {
+        run()
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => commands::fail(&error),
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let matches = cli::command().get_matches();
-    let outcome = match matches.subcommand() {
+    match matches.subcommand() {
         Some(("run", flags)) => daemon::run(flags),
         Some(("status", flags)) => commands::status::run(flags),
         Some(("members", flags)) => commands::members::run(flags),
@@ -30,14 +44,11 @@ fn main() -> ExitCode {
         Some(("rpc", flags)) => commands::rpc::run(flags),
         Some(("names", flags)) => commands::names::run(flags),
         Some(("doctor", flags)) => commands::doctor::run(flags),
+        Some(("epmd", words)) => commands::epmd::run_within(words),
         Some(("validate", flags)) => commands::validate::run(flags),
         Some(("completions", flags)) => commands::completions::run(flags),
         Some(("man", flags)) => commands::man::run(flags),
         // clap answers everything else itself.
         _ => Ok(ExitCode::from(2)),
-    };
-    match outcome {
-        Ok(code) => code,
-        Err(error) => commands::fail(&error),
     }
 }

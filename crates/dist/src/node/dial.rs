@@ -125,7 +125,7 @@ impl Inner {
     ) -> Result<(), Failure> {
         self.check_form(peer)?;
         let host = self.resolve(peer).await?;
-        let port = self.ask_epmd(host, peer).await?;
+        let port = self.port_of(host, peer).await?;
         let begun_at = Instant::now();
         let stream = self.open(SocketAddr::new(host, port)).await?;
         if !self.links().table.send_name(peer, attempt) {
@@ -194,7 +194,11 @@ impl Inner {
         })
     }
 
-    pub(super) async fn ask_epmd(&self, host: IpAddr, peer: &NodeName) -> Result<u16, Failure> {
+    /// Where a peer on this host listens.
+    pub(super) async fn port_of(&self, host: IpAddr, peer: &NodeName) -> Result<u16, Failure> {
+        if let Some(port) = self.config.peer_port {
+            return Ok(port);
+        }
         let address = self.epmd_address(host);
         let limit = self.config.setup_timeout;
         match self.port_lookups.port(address, peer.alive(), limit).await {

@@ -57,6 +57,10 @@ pub struct NodeConfig {
     pub epmd_port: u16,
     /// Where this host's EPMD listens.
     pub epmd_host: IpAddr,
+    /// Whether EPMD is told of us.
+    pub registers: bool,
+    /// Where every peer listens; without it, each host's EPMD is asked.
+    pub peer_port: Option<u16>,
     /// Which addresses may be dialled.
     pub allow: AllowList,
     /// How long each step of setting up a link may take.
@@ -76,6 +80,8 @@ impl NodeConfig {
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             epmd_port: epmd::DEFAULT_PORT,
             epmd_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            registers: true,
+            peer_port: None,
             allow: AllowList::default(),
             setup_timeout: Duration::from_secs(7),
             net_ticktime: Duration::from_secs(60),
@@ -267,7 +273,8 @@ struct Links {
 impl Node {
     /// Listens, registers with EPMD and accepts links.
     ///
-    /// Without an EPMD it starts all the same and registers as soon as there is
+    /// Who does not register ([`NodeConfig::registers`]) should listen where others
+    /// expect it. Without an EPMD it starts all the same and registers as soon as there is
     /// one ([`NodeEvent::Registered`] tells). Must be called within a tokio
     /// runtime.
     ///
@@ -288,7 +295,9 @@ impl Node {
         };
         let (node, events) = Self::build(config, Some(identity));
         node.spawn(accept::accept_all(node.inner.clone(), listener));
-        node.spawn(registration::keep(node.inner.clone(), port, first));
+        if node.inner.config.registers {
+            node.spawn(registration::keep(node.inner.clone(), port, first));
+        }
         Ok((node, events))
     }
 

@@ -64,7 +64,7 @@ impl Inner {
     async fn find(&self, peer: &NodeName) -> Result<u16, Failure> {
         self.check_form(peer)?;
         let host = self.resolve(peer).await?;
-        let port = self.ask_epmd(host, peer).await?;
+        let port = self.port_of(host, peer).await?;
         let probed = self.inquire(SocketAddr::new(host, port)).await?;
         if probed.name == *peer {
             return Ok(port);

@@ -25,11 +25,17 @@ pub(super) enum First {
         connection: TcpStream,
         creation: u32,
     },
-    /// No EPMD yet; the creation is ours to choose, as in an EPMD-less node.
+    /// No EPMD, or not yet; the creation is ours to choose, as in an EPMD-less node.
     NoEpmd { creation: u32 },
 }
 
 impl First {
+    fn without_epmd() -> Self {
+        Self::NoEpmd {
+            creation: rand::random_range(FIRST_RANDOM_CREATION..=u32::MAX),
+        }
+    }
+
     pub(super) fn creation(&self) -> u32 {
         match self {
             Self::Registered { creation, .. } | Self::NoEpmd { creation } => *creation,
@@ -39,6 +45,9 @@ impl First {
 
 /// Registers once; an absent EPMD is no error, a taken name is one after a while.
 pub(super) async fn first(config: &NodeConfig, port: u16) -> Result<First, StartError> {
+    if !config.registers {
+        return Ok(First::without_epmd());
+    }
     let give_up = Instant::now() + TAKEN_LIMIT;
     let mut told = false;
     loop {
@@ -61,8 +70,7 @@ pub(super) async fn first(config: &NodeConfig, port: u16) -> Result<First, Start
             }
             Err(error) => {
                 tracing::warn!("not registered yet: {error}");
-                let creation = rand::random_range(FIRST_RANDOM_CREATION..=u32::MAX);
-                return Ok(First::NoEpmd { creation });
+                return Ok(First::without_epmd());
             }
         }
     }

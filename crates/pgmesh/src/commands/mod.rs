@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub(crate) mod doctor;
+pub(crate) mod epmd;
 pub(crate) mod forget;
 pub(crate) mod man;
 pub(crate) mod matrix;

@@ -65,7 +65,10 @@ fn describe(status: &Status) -> String {
         );
     }
     let registered = if status.epmd.registered { "" } else { "not " };
-    let _ = writeln!(text, "epmd      {registered}registered");
+    let _ = match status.epmd.mode.as_str() {
+        "none" => writeln!(text, "epmd      none"),
+        mode => writeln!(text, "epmd      {registered}registered ({mode})"),
+    };
     let scopes = &status.scopes;
     let _ = writeln!(
         text,

@@ -28,7 +28,7 @@ use crate::api::servers::Servers;
 use crate::api::socket::ControlSocket;
 use crate::api::{Asker, http};
 use crate::logging;
-use crate::settings::RunSettings;
+use crate::settings::{EpmdMode, RunSettings};
 use metrics::Metrics;
 use reload::Reloading;
 use run_loop::{Daemon, Sources};
@@ -50,7 +50,7 @@ pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(settings: RunSettings, reloading: Reloading) -> anyhow::Result<()> {
+async fn serve(mut settings: RunSettings, reloading: Reloading) -> anyhow::Result<()> {
     reload::log_warnings(&settings.warnings);
     tracing::info!(
         node = %settings.name,
@@ -64,9 +64,8 @@ async fn serve(settings: RunSettings, reloading: Reloading) -> anyhow::Result<()
     let hangup = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
     let (_socket, control) = ControlSocket::bind(&settings.socket)?;
     let http_listener = listen_http(&settings).await?;
-    if settings.epmd == crate::settings::EpmdMode::Auto {
-        epmd::ensure(settings.epmd_host, settings.epmd_port).await;
-    }
+    // Kept to the end: other nodes of this host may be in it.
+    let _epmd = epmd::ensure(&mut settings).await?;
     let (node, node_events) = tokio::select! {
         started = Node::start(node_config(&settings)) => started?,
         signal = stop.requested() => {
@@ -109,13 +108,13 @@ async fn leave(daemon: Daemon, sources: Sources, servers: Servers) {
 }
 
 /// SIGTERM and SIGINT.
-struct Stop {
+pub(crate) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
-    fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).context("cannot hear SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("cannot hear SIGINT")?,
@@ -123,7 +122,7 @@ impl Stop {
     }
 
     /// Waits for either, and names it. Cancel safe.
-    async fn requested(&mut self) -> &'static str {
+    pub(crate) async fn requested(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -147,6 +146,8 @@ pub(crate) fn node_config(settings: &RunSettings) -> NodeConfig {
         listen: settings.listen,
         epmd_port: settings.epmd_port,
         epmd_host: settings.epmd_host,
+        registers: settings.epmd != EpmdMode::None,
+        peer_port: settings.dist_port,
         allow: settings.allow.clone(),
         setup_timeout: settings.setup_timeout,
         net_ticktime: settings.net_ticktime,

@@ -12,7 +12,7 @@ use tracing::Level;
 
 use super::news::News;
 use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
-use crate::settings::{Change, Database, RunSettings, Warning};
+use crate::settings::{Change, Database, EpmdMode, RunSettings, Warning};
 
 /// What the mesh does not know: the edges' own state.
 pub(super) struct View {
@@ -101,6 +101,11 @@ impl View {
             Some(_) => PostgresState::Connecting,
             None => PostgresState::Off,
         };
+        let reached = Reached {
+            // There is nobody to have us.
+            epmd: settings.epmd == EpmdMode::None,
+            ..Reached::default()
+        };
         Self {
             settings,
             creation,
@@ -112,7 +117,7 @@ impl View {
             },
             epmd_registered: false,
             links: HashMap::new(),
-            reached: Reached::default(),
+            reached,
             stopping: false,
         }
     }
@@ -139,8 +144,12 @@ impl View {
         self.settings.introduce == IntroduceScope::All
     }
 
-    /// Whether it matters who else lives on this host.
+    /// Whether it matters who else lives on this host, and somebody knows.
     pub(super) fn wants_local_names(&self) -> bool {
+        self.settings.epmd != EpmdMode::None && self.minds_local_names()
+    }
+
+    fn minds_local_names(&self) -> bool {
         self.settings.announce == AnnounceScope::Local
             || self.settings.join == JoinScope::Local
             || self.settings.introduce == IntroduceScope::Local
@@ -331,7 +340,7 @@ impl View {
                 error: self.postgres.error.clone(),
             },
             epmd: Epmd {
-                mode: "external".to_owned(),
+                mode: self.settings.epmd.as_str().to_owned(),
                 registered: self.epmd_registered,
             },
             counts: Counts {

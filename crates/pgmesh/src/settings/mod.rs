@@ -39,15 +39,16 @@ pub(crate) fn epmd_port() -> Result<u16, ConfigError> {
     }
 }
 
-/// Where this host's EPMD listens: the first of the addresses that it was given.
-pub(crate) fn epmd_host() -> Result<IpAddr, ConfigError> {
-    let text = std::env::var("ERL_EPMD_ADDRESS").unwrap_or_default();
-    let first = text.split(',').map(str::trim).find(|part| !part.is_empty());
-    match first {
-        Some(first) => first.parse().map_err(|_| {
-            let remedy = "give addresses, with commas between";
-            ConfigError::new("ERL_EPMD_ADDRESS", &text, "holds no address", remedy)
-        }),
-        None => Ok(Ipv4Addr::LOCALHOST.into()),
-    }
+/// Where this host's EPMD is asked: at the first of the addresses that it was given.
+/// And where one of our own listens.
+pub(crate) fn epmd_addresses() -> Result<(IpAddr, Vec<IpAddr>), ConfigError> {
+    let given = std::env::var("ERL_EPMD_ADDRESS").unwrap_or_default();
+    let wrong = |word: String| {
+        let problem = format!("holds {word:?}, which is no address");
+        let remedy = "give addresses, with commas between";
+        ConfigError::new("ERL_EPMD_ADDRESS", &given, &problem, remedy)
+    };
+    let all = pgmesh_epmd::parse_addresses(&given).map_err(wrong)?;
+    let first = given.split([',', ' ']).find_map(|word| word.parse().ok());
+    Ok((first.unwrap_or(Ipv4Addr::LOCALHOST.into()), all))
 }

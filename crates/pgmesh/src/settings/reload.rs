@@ -118,6 +118,7 @@ mod tests {
         ("allow", "['*@x']"),
         ("listen", "'127.0.0.1:0'"),
         ("epmd", "'external'"),
+        ("dist-port", "4371"),
         ("net-ticktime", "'9s'"),
         ("setup-timeout", "'9s'"),
         ("max-frame", "'1MiB'"),

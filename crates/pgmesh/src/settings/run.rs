@@ -1,6 +1,7 @@
 //! What the settings of `pgmesh run` mean.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,7 +15,9 @@ use pgmesh_name::{AllowList, NodeName};
 use super::duration::{parse_duration, parse_size};
 use super::raw::{RawSettings, Source};
 use super::table::TABLE;
-use super::{ConfigError, ConfigErrors, CookieSource, Warning, epmd_host, epmd_port, read_cookie};
+use super::{
+    ConfigError, ConfigErrors, CookieSource, Warning, epmd_addresses, epmd_port, read_cookie,
+};
 
 /// Ordinary messages of a BEAM fit into this.
 const LEAST_FRAME: usize = 64 * 1024;
@@ -43,7 +46,11 @@ pub(crate) struct RunSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) epmd: EpmdMode,
     pub(crate) epmd_port: u16,
+    /// Where every peer listens, unless their EPMDs are asked.
+    pub(crate) dist_port: Option<u16>,
     pub(crate) epmd_host: IpAddr,
+    /// Where one of our own listens.
+    pub(crate) epmd_addresses: Vec<IpAddr>,
     pub(crate) net_ticktime: Duration,
     pub(crate) setup_timeout: Duration,
     pub(crate) max_frame: usize,
@@ -74,11 +81,29 @@ impl Database {
     }
 }
 
-/// Whether an EPMD may be started.
+/// Which EPMD this host has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EpmdMode {
+    /// The one that answers, else one that is started, else ours.
     Auto,
+    /// Another program.
     External,
+    /// Ours, within the daemon.
+    Embedded,
+    /// Nobody's: every node listens at a port that all know.
+    None,
+}
+
+impl EpmdMode {
+    /// The word of the settings, and of the JSON shapes.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::External => "external",
+            Self::Embedded => "embedded",
+            Self::None => "none",
+        }
+    }
 }
 
 /// How the log is written.
@@ -146,11 +171,17 @@ impl Reader<'_> {
         let dialect = self.word("dialect", &dialects);
         let prune = self.word("prune", &[("no", false), ("yes", true)]);
         let allow = self.allow();
-        let listen = self.parsed("listen", "write an address and a port, like 0.0.0.0:0");
-        let epmd = [("auto", EpmdMode::Auto), ("external", EpmdMode::External)];
-        let epmd = self.word("epmd", &epmd);
+        let modes = [
+            EpmdMode::Auto,
+            EpmdMode::External,
+            EpmdMode::Embedded,
+            EpmdMode::None,
+        ];
+        let epmd = self.word("epmd", &modes.map(|mode| (mode.as_str(), mode)));
+        let listen = self.listen(epmd);
+        let dist_port = self.dist_port(epmd, listen);
         let epmd_port = self.keep(epmd_port());
-        let epmd_host = self.keep(epmd_host());
+        let epmd_addresses = self.keep(epmd_addresses());
         let net_ticktime = self.duration("net-ticktime", Duration::from_secs(1));
         let setup_timeout = self.duration("setup-timeout", Duration::from_millis(100));
         let max_frame = self.max_frame();
@@ -161,6 +192,7 @@ impl Reader<'_> {
         let log = self.parsed("log", "write error, warn, info, debug or trace");
         let (cookie, cookie_warning) = cookie?;
         let (database, database_warnings) = database?;
+        let (epmd_host, epmd_addresses) = epmd_addresses?;
         let name = name?;
         Some(RunSettings {
             socket: self.socket(&name),
@@ -181,7 +213,9 @@ impl Reader<'_> {
             listen: listen?,
             epmd: epmd?,
             epmd_port: epmd_port?,
-            epmd_host: epmd_host?,
+            dist_port: dist_port?,
+            epmd_host,
+            epmd_addresses,
             net_ticktime: net_ticktime?,
             setup_timeout: setup_timeout?,
             max_frame: max_frame?,
@@ -197,6 +231,42 @@ impl Reader<'_> {
                 .collect(),
             raw: self.raw.clone(),
         })
+    }
+
+    /// Without EPMD nobody could find a port that the system chooses.
+    fn listen(&mut self, epmd: Option<EpmdMode>) -> Option<SocketAddr> {
+        let remedy = "write an address and a port, like 0.0.0.0:0";
+        let listen: SocketAddr = self.parsed("listen", remedy)?;
+        if epmd == Some(EpmdMode::None) && listen.port() == 0 {
+            let problem = "has no fixed port, which --epmd none needs";
+            let remedy = "give one, like 0.0.0.0:4370";
+            let wrong = ConfigError::new("--listen", &listen.to_string(), problem, remedy);
+            return self.keep(Err(wrong));
+        }
+        Some(listen)
+    }
+
+    /// As OTP's nodes have it: `ERL_DIST_PORT` unless it is given. Without EPMD and
+    /// both, everybody listens where we do.
+    fn dist_port(
+        &mut self,
+        epmd: Option<EpmdMode>,
+        listen: Option<SocketAddr>,
+    ) -> Option<Option<u16>> {
+        let remedy = "write a port, 1 to 65535";
+        if self.raw.get("dist-port").is_some() {
+            let port: NonZero<u16> = self.parsed("dist-port", remedy)?;
+            return Some(Some(port.get()));
+        }
+        if epmd != Some(EpmdMode::None) {
+            return Some(None);
+        }
+        let Ok(text) = std::env::var("ERL_DIST_PORT") else {
+            return Some(listen.map(|listen| listen.port()));
+        };
+        let wrong = |_| ConfigError::new("ERL_DIST_PORT", &text, "is no port", remedy);
+        let port: NonZero<u16> = self.keep(text.parse().map_err(wrong))?;
+        Some(Some(port.get()))
     }
 
     fn introduce(&mut self) -> Option<IntroduceScope> {

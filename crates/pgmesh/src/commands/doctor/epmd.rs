@@ -77,18 +77,16 @@ pub(super) fn checks(
     daemon: &DaemonFacts,
     facts: &EpmdFacts,
 ) -> Vec<Check> {
+    if settings.epmd == EpmdMode::None {
+        return vec![GROUP.unchecked("answers", "nobody asks one (--epmd none)")];
+    }
     let daemon_runs = daemon.is_there();
     let surroundings = Surroundings {
         own: &settings.name,
         daemon_runs,
-        may_start: settings.epmd == EpmdMode::Auto && !daemon_runs && is_epmd_on_path(),
+        may_start: settings.epmd != EpmdMode::External && !daemon_runs,
     };
     surroundings.checks(facts)
-}
-
-fn is_epmd_on_path() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join("epmd").is_file())
 }
 
 impl Surroundings<'_> {
