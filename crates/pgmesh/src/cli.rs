@@ -270,8 +270,9 @@ fn rpc() -> Command {
                 .help("Print the result as JSON; tagged tells atoms from binaries"),
         )
         .after_help(
-            "Needs no daemon. ARGS are in Erlang's syntax, not Elixir's: #{a => 1}, ok, \
-             <<\"text\">>. A call that crashes is shown on stderr, with exit code 1.\n\n\
+            "Needs no daemon. Names and ARGS are in Erlang's syntax, not Elixir's: the module \
+             System is Elixir.System; #{a => 1}, ok, <<\"text\">>. A call that crashes is shown \
+             on stderr, with exit code 1.\n\n\
              Examples:\n  \
              pgmesh rpc app@10.0.0.7 erlang nodes\n  \
              pgmesh rpc app@10.0.0.7 lists reverse '[[1, 2, 3]]'\n  \

@@ -17,12 +17,13 @@ const SOURCE: &str = concat!("pgmesh ", env!("CARGO_PKG_VERSION"));
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     let folder = flags.get_one::<PathBuf>("folder").cloned();
     let folder = folder.unwrap_or_default();
+    let cannot = || format!("cannot write the pages into {}", folder.display());
+    fs::create_dir_all(&folder).with_context(cannot)?;
     let mut whole = cli::command().disable_help_subcommand(true);
     whole.build();
     let shown = whole.get_subcommands().filter(|it| !it.is_hide_set());
     for command in std::iter::once(&whole).chain(shown) {
-        write(command, &folder)
-            .with_context(|| format!("cannot write the pages into {}", folder.display()))?;
+        write(command, &folder).with_context(cannot)?;
     }
     Ok(ExitCode::SUCCESS)
 }

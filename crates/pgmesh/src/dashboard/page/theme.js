@@ -1,6 +1,6 @@
 // Light or dark: as the system has it, unless a person says otherwise.
 
-import { say, set } from "./dom.js";
+import { say } from "./dom.js";
 
 const CHOICES = ["system", "light", "dark"];
 const KEY = "pgmesh-theme";
@@ -19,8 +19,7 @@ export function createTheme(button, onChange) {
 function apply(button, choice) {
   if (choice === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = choice;
-  say(button, choice);
-  set(button, { "aria-label": `theme: ${choice}`, title: `theme: ${choice}` });
+  say(button, `theme: ${choice}`);
 }
 
 /// A browser may forbid to keep anything; then the choice lasts as long as the page.
