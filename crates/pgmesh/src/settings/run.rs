@@ -319,8 +319,8 @@ impl Reader<'_> {
         let environment = Environment::of_process();
         let url = self.raw.get("database-url");
         if url.is_none() && !environment.names_a_database() {
-            let message = "no database: nothing is heard and nothing announced, only \
-                           nodes that dial us are linked (give --database-url)";
+            let message = "no database: only this host's nodes and those that dial us are \
+                           found, and nobody hears of them (give --database-url)";
             return Some((None, vec![Warning::new("no_database", message)]));
         }
         let conninfo = self.conninfo(url.map_or("", |url| &url.text), &environment);

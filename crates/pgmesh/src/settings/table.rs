@@ -83,7 +83,7 @@ pub(crate) static TABLE: &[Setting] = &[
     Setting::new("cookie-file", "PATH", None,
         "File with the cluster's cookie; without it PGMESH_COOKIE, else ~/.erlang.cookie"),
     Setting::new("database-url", "URL", None,
-        "Postgres, as psql or Ecto takes it (also PGHOST and its companions), connected to directly and not through a pooler; without it nothing is heard or announced").secret(),
+        "Postgres, as psql or Ecto takes it (also PGHOST and its companions), connected to directly and not through a pooler; without it only this host's nodes are found").secret(),
     Setting::new("channel", "NAME", None,
         "Channel on which names are said [default: the cookie, cleaned as libcluster_postgres does it]"),
     Setting::new("announce-interval", "DURATION", Some("5s"),
