@@ -127,10 +127,15 @@ impl Announcer {
         }
     }
 
-    /// Takes another role. Never waits. Another interval is minded at once; to become
-    /// silent or not, and to stand for leader or not, takes a new session.
+    /// Takes another role. Never waits. Another interval is minded at once, and we
+    /// stand for leader from the next echo on; to become silent or not, and to give up
+    /// the lead, takes a new session.
     pub fn take_role(&self, role: Role) {
-        self.roles.send_replace(role);
+        self.roles.send_if_modified(|current| {
+            let differs = *current != role;
+            *current = role;
+            differs
+        });
     }
 
     /// Ends the session once what is to be said has been said, or after `limit`.
@@ -233,7 +238,9 @@ impl Keeper {
     fn take_role(&mut self) -> bool {
         let role = *self.role.borrow_and_update();
         let settings = &mut self.settings;
-        let outdated = (role.silent, role.elect) != (settings.silent, settings.elect);
+        // What a session has locked stays locked until its end.
+        let resigns = settings.elect && !role.elect;
+        let outdated = resigns || role.silent != settings.silent;
         settings.announce_interval = role.announce_interval;
         settings.silent = role.silent;
         settings.elect = role.elect;
@@ -263,10 +270,14 @@ impl Keeper {
             let free = saying.is_none();
             tokio::select! {
                 Ok(()) = self.role.changed() => {
+                    let stood = self.settings.elect;
                     if self.take_role() {
                         return Ok(End::Outdated);
                     }
+                    stands |= self.settings.elect && !stood;
                     ears = Ears::new(self.settings.announce_interval);
+                    // The next one may be further away than the new patience.
+                    probe_at = Instant::now();
                 }
                 notification = session.hear() => {
                     let mut event = self.understand(&notification?);

@@ -198,6 +198,54 @@ async fn role_changes_while_the_session_stands() {
     assert_eq!(down(&mut events).await, PostgresErrorKind::Deaf);
 }
 
+/// Waits for an event that must come before the session's end.
+async fn in_the_same_session(events: &mut Events, wanted: impl Fn(&Event) -> bool) {
+    let found = event(events, |event| {
+        let ends = matches!(event, Event::Up | Event::Down(_));
+        (ends || wanted(&event)).then_some(event)
+    });
+    let found = found.await;
+    assert!(wanted(&found), "{found:?}");
+}
+
+#[tokio::test]
+async fn shorter_interval_leaves_a_silent_observer_its_ears() {
+    let postgres = ScratchPostgres::start();
+    let role = Role {
+        announce_interval: Duration::from_millis(200),
+        silent: true,
+        elect: false,
+    };
+    let (announcer, mut events) = spawn(Settings {
+        announce_interval: Duration::from_secs(3600),
+        silent: true,
+        ..settings(&postgres)
+    });
+    let is_echo = |event: &Event| matches!(event, Event::Echo { .. });
+    up(&mut events).await;
+    in_the_same_session(&mut events, is_echo).await;
+    announcer.take_role(role);
+    in_the_same_session(&mut events, is_echo).await;
+}
+
+#[tokio::test]
+async fn session_that_stands_stands_for_leader_once_it_is_told_to() {
+    let postgres = ScratchPostgres::start();
+    let silent = Settings {
+        silent: true,
+        ..settings(&postgres)
+    };
+    let role = Role {
+        announce_interval: silent.announce_interval,
+        silent: true,
+        elect: true,
+    };
+    let (announcer, mut events) = spawn(silent);
+    up(&mut events).await;
+    announcer.take_role(role);
+    in_the_same_session(&mut events, |event| matches!(event, Event::Leads)).await;
+}
+
 #[tokio::test]
 async fn what_is_wrong_has_its_kind() {
     let postgres = ScratchPostgres::start();
