@@ -211,6 +211,11 @@ impl Member {
         }
     }
 
+    /// Another node is connected to it.
+    pub(crate) fn on_seen(&mut self, now: Time) {
+        self.last_seen_at = Some(now);
+    }
+
     pub(crate) fn on_goodbye(&mut self) {
         self.leaving = true;
         if self.is_idle() && self.hold.is_none() {

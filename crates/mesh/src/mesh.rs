@@ -222,7 +222,7 @@ impl Mesh {
                 self.events.push_back(ignored);
                 return;
             }
-            Some(IgnoredName::NotAllowed) => return self.refuse(&name),
+            Some(IgnoredName::NotAllowed) => return self.refuse(&name, Member::on_heard),
             None => {}
         }
         self.admit(&name);
@@ -243,7 +243,7 @@ impl Mesh {
             return;
         }
         match self.reason_to_ignore(name) {
-            Some(IgnoredName::NotAllowed) => return self.refuse(name),
+            Some(IgnoredName::NotAllowed) => return self.refuse(name, Member::on_seen),
             Some(IgnoredName::OtherHost) => return,
             None => {}
         }
@@ -254,7 +254,7 @@ impl Mesh {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        member.last_seen_at = Some(self.now);
+        member.on_seen(self.now);
         // Others may see for a while who has said goodbye.
         if member.is_idle() && !member.leaving {
             member.pull_dial_forward(self.now);
@@ -277,10 +277,10 @@ impl Mesh {
 
     /// Shows a name that may not be dialled: a cluster that looks empty for want
     /// of a pattern must say so.
-    fn refuse(&mut self, name: &NodeName) {
+    fn refuse(&mut self, name: &NodeName, on_sign: fn(&mut Member, Time)) {
         self.admit(name);
         if let Some(member) = self.members.get_mut(name).filter(|m| m.is_idle()) {
-            member.last_heard_at = Some(self.now);
+            on_sign(member, self.now);
         }
         self.show_refused(name);
     }
@@ -290,14 +290,16 @@ impl Mesh {
             return;
         };
         member.next_dial_at = None;
-        let kind = IgnoredName::NotAllowed.kind();
+        let failure = Failure {
+            kind: IgnoredName::NotAllowed.kind(),
+            message: format!("cannot dial {name}: not allowed here (see --allow)"),
+            retry: Retry::Slowly,
+        };
         let last = member.failure.as_ref();
-        if last.is_none_or(|last| last.kind != kind) {
-            let failure = Failure {
-                kind,
-                message: format!("cannot dial {name}: not allowed here (see --allow)"),
-                retry: Retry::Slowly,
-            };
+        if last.is_some_and(|last| last.kind == failure.kind) {
+            // It may have been held, or have said goodbye, in between.
+            member.state = member.state_after(&failure);
+        } else {
             member.on_dial_failed(failure.clone());
             self.events.push_back(Event::DialFailed {
                 name: name.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pgmesh_mesh::{
     Action, Config, DialId, Failure, Input, IntroduceScope, JoinScope, LinkId, Mesh, PairCounts,
-    Peer, Retry, Time,
+    Peer, Retry, State, Time,
 };
 use pgmesh_name::{AllowList, NodeName};
 use proptest::prelude::*;
@@ -214,6 +214,25 @@ fn name_that_is_not_allowed_is_shown_and_never_dialled() {
     let failures = std::iter::from_fn(|| mesh.poll_event())
         .filter(|event| matches!(event, pgmesh_mesh::Event::DialFailed { .. }));
     assert_eq!(failures.count(), 1, "told once");
+}
+
+#[test]
+fn name_that_is_not_allowed_is_refused_again_after_a_hold_and_after_a_goodbye() {
+    let mut mesh = Mesh::new(Config::new(name(0)), 1);
+    let public: NodeName = "a@8.8.8.8".parse().unwrap();
+    let state = |mesh: &Mesh| mesh.member(&public).unwrap().state();
+    let (name, a, b) = (public.clone(), public.clone(), public.clone());
+    let until = None;
+    mesh.handle(Time::ZERO, Input::HeardName(public.clone()));
+    mesh.handle(Time::ZERO, Input::Hold { name, until });
+    assert_eq!(state(&mesh), State::Held);
+    mesh.handle(Time::ZERO, Input::Release { a, b });
+    assert_eq!(state(&mesh), State::Refused);
+    mesh.handle(Time::ZERO, Input::HeardGoodbye(public.clone()));
+    assert_eq!(state(&mesh), State::Left);
+    mesh.handle(Time::ZERO, Input::HeardName(public.clone()));
+    assert_eq!(state(&mesh), State::Refused);
+    assert_eq!(mesh.poll_action(), None);
 }
 
 #[test]
