@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgmesh_name::{AllowList, NodeName};
 
 /// Settings of a [`crate::Mesh`]. Durations are those of the command line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Our own name: never dialled, always announced unless we are silent.
     pub own: NodeName,

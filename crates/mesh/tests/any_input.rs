@@ -236,6 +236,30 @@ fn name_that_is_not_allowed_is_refused_again_after_a_hold_and_after_a_goodbye() 
 }
 
 #[test]
+fn settings_that_say_the_same_start_nothing_anew() {
+    let mut mesh = Mesh::new(Config::new(name(0)), 1);
+    let link = LinkId(1);
+    let peer = Peer {
+        name: name(1),
+        creation: 4,
+        hidden: false,
+    };
+    mesh.handle(Time::ZERO, Input::PostgresUp);
+    mesh.handle(Time::ZERO, Input::LinkUp { peer, link });
+    while mesh.poll_action().is_some() {}
+    let planned = mesh.poll_timeout();
+    let same = Box::new(Config::new(name(0)));
+    mesh.handle(Time::ZERO, Input::Reconfigured(same));
+    assert_eq!(mesh.poll_timeout(), planned);
+    let shorter = Config {
+        announce_interval: Duration::from_secs(1),
+        ..Config::new(name(0))
+    };
+    mesh.handle(Time::ZERO, Input::Reconfigured(Box::new(shorter)));
+    assert_eq!(mesh.poll_timeout(), Some(Time::ZERO));
+}
+
+#[test]
 fn name_that_was_not_allowed_is_dialled_as_soon_as_it_is() {
     let mut mesh = Mesh::new(Config::new(name(0)), 1);
     let public: NodeName = "a@8.8.8.8".parse().unwrap();

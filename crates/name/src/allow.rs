@@ -22,7 +22,7 @@ const CARRIER_GRADE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0),
 /// as patterns are given they decide alone: a name must match one of the globs
 /// (if there are any), its address must lie in one of the networks (if there
 /// are any).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AllowList {
     globs: Vec<WildMatch>,
     networks: Vec<IpNet>,

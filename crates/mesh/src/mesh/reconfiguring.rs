@@ -16,7 +16,11 @@ impl Mesh {
             return;
         }
         let own = self.config.own.clone();
-        let old = std::mem::replace(&mut self.config, Config { own, ..config });
+        let new = Config { own, ..config };
+        if new == self.config {
+            return;
+        }
+        let old = std::mem::replace(&mut self.config, new);
         let others = self.allow_anew();
         for name in self.names() {
             self.judge_again(&name);
