@@ -26,8 +26,8 @@ pub(crate) struct Initiator {
 /// What follows from a frame.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Send this and wait on.
-    Send(Vec<u8>),
+    /// Send this, which holds our digest, and wait on.
+    Prove(Vec<u8>),
     /// Wait on.
     Wait,
     /// The peer believes to be linked to us: say whether we want this link
@@ -106,7 +106,7 @@ impl Initiator {
             creation: challenge.creation,
             named,
         });
-        Ok(Next::Send(reply.encode()))
+        Ok(Next::Prove(reply.encode()))
     }
 
     fn on_ack(&self, frame: &[u8], proven: Proven) -> Result<Next, Failure> {

@@ -123,11 +123,13 @@ fn already_linked() -> Failure {
     Failure::new(FailureKind::AlreadyLinked, detail)
 }
 
-/// Dials: `wants_link` is asked when the peer says that it has a link to us.
+/// Dials: `wants_link` is asked when the peer says that it has a link to us, and
+/// `may_prove` just before our digest leaves us.
 pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut HandshakeStream<S>,
     mut handshake: Initiator,
     wants_link: impl Fn() -> bool,
+    may_prove: impl Fn() -> Result<(), Failure>,
 ) -> Result<Proven, Failure> {
     stream.send(&[handshake.first_frame()]).await?;
     loop {
@@ -139,7 +141,10 @@ pub(crate) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
         };
         match handshake.on_frame(&frame)? {
             initiator::Next::Wait => {}
-            initiator::Next::Send(frame) => stream.send(&[frame]).await?,
+            initiator::Next::Prove(reply) => {
+                may_prove()?;
+                stream.send(&[reply]).await?;
+            }
             initiator::Next::Done(proven) => return Ok(proven),
             initiator::Next::Alive => {
                 let wanted = wants_link();

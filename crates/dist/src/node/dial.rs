@@ -135,7 +135,9 @@ impl Inner {
         let mut stream = HandshakeStream::begun_at(begun_at, stream, limit);
         let initiator = Initiator::new(self.local(), peer.clone(), accept_hidden, rand::random());
         let wants_link = || self.links().table.wants_link(peer);
-        let proven = handshake::dial(&mut stream, initiator, wants_link).await?;
+        // Since the address was chosen fewer may be allowed.
+        let may_prove = || self.allowed(peer, [host]).map(drop);
+        let proven = handshake::dial(&mut stream, initiator, wants_link, may_prove).await?;
         self.take_name(&proven);
         if self.link_up(&proven, Direction::Initiator, Some(attempt), stream) {
             Ok(())

@@ -361,7 +361,8 @@ impl Node {
         self.inner.links().table.linked().cloned().collect()
     }
 
-    /// Sets which addresses may be dialled from now on. Links and dials under way stay.
+    /// Sets which addresses may be dialled from now on. Links stay; a dial under way
+    /// to another address ends before a digest leaves us.
     pub fn set_allow(&self, allow: AllowList) {
         let current = self.inner.allow.write();
         *current.unwrap_or_else(PoisonError::into_inner) = allow;

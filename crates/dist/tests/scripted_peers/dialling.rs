@@ -211,6 +211,25 @@ async fn address_that_is_not_allowed_is_not_connected_to() {
 }
 
 #[tokio::test]
+async fn no_digest_leaves_us_for_an_address_that_is_allowed_no_longer() {
+    let stage = Stage::set().await;
+    let peer = name("peer@127.0.0.1");
+    let script = async {
+        let mut connection = stage.peer.accept().await;
+        let _our_name = connection.receive().await.unwrap();
+        let elsewhere = pgmesh_name::AllowList::parse(["10.0.0.0/8"]).unwrap();
+        stage.node.set_allow(elsewhere);
+        connection.send(&status("ok")).await;
+        let challenge = challenge_frame(VISIBLE, "peer@127.0.0.1");
+        connection.send(&challenge).await;
+        connection.receive().await
+    };
+    let (dialled, answer) = tokio::join!(stage.node.connect(&peer, false), script);
+    assert_eq!(dialled.unwrap_err().kind(), FailureKind::AddressNotAllowed);
+    assert_eq!(answer, None, "something was sent after the challenge");
+}
+
+#[tokio::test]
 async fn cancelled_dial_leaves_no_trace() {
     let stage = Stage::set_with(|config| config.setup_timeout = Duration::from_secs(60)).await;
     let peer = name("peer@127.0.0.1");
