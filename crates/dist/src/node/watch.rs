@@ -6,6 +6,7 @@
 //! monitors it: when link or watch ends, so does the watcher.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -44,6 +45,9 @@ impl Node {
     /// list: [`NodeEvent::PeersSeen`], then [`NodeEvent::EdgeUp`] and
     /// [`NodeEvent::EdgeDown`] as they happen there.
     ///
+    /// The watch begins with the call, and the node is asked when the future is polled:
+    /// after [`unwatch`](Self::unwatch) in between it is not asked at all.
+    ///
     /// To be called once for each link, after [`NodeEvent::LinkUp`]: the watcher
     /// ends with the link. Called again, it ends the link's older watcher, whose
     /// call returns [`CallError::LinkLost`] if it has not returned yet.
@@ -54,20 +58,40 @@ impl Node {
     /// limits. No watcher is left there then.
     ///
     /// Cancel safe: dropped, it ends the watcher.
-    pub async fn watch(&self, peer: &NodeName, limits: CallLimits) -> Result<(), CallError> {
-        let not_linked = || CallError::NotLinked(peer.clone());
-        let identity = self.inner.identity.get().ok_or_else(not_linked)?;
-        let (starting, begun) = self.inner.begin_watch(peer).ok_or_else(not_linked)?;
+    pub fn watch(
+        &self,
+        peer: &NodeName,
+        limits: CallLimits,
+    ) -> impl Future<Output = Result<(), CallError>> + Send + use<> {
+        let (node, peer) = (self.clone(), peer.clone());
+        let watch = self.inner.begin_watch(&peer);
+        async move {
+            let (starting, begun) = watch.ok_or_else(|| CallError::NotLinked(peer.clone()))?;
+            let start = node.start_watcher(&peer, &starting, begun, limits);
+            let started = tokio::time::timeout(limits.time, start).await;
+            started.map_err(|_| CallError::Timeout(peer))??;
+            starting.keep();
+            Ok(())
+        }
+    }
+
+    async fn start_watcher(
+        &self,
+        peer: &NodeName,
+        starting: &Starting,
+        begun: oneshot::Receiver<()>,
+        limits: CallLimits,
+    ) -> Result<(), CallError> {
+        let identity = self.inner.identity.get();
+        let identity = identity.ok_or_else(|| CallError::NotLinked(peer.clone()))?;
+        let lost = || CallError::LinkLost(peer.clone());
+        if !starting.is_wanted() {
+            return Err(lost());
+        }
         let me = Term::from(own_pid::pid(identity, starting.number));
-        let start = async {
-            let spawn = ("erlang", "spawn");
-            self.ask(peer, spawn, watcher(me), limits, pid).await?;
-            begun.await.map_err(|_| CallError::LinkLost(peer.clone()))
-        };
-        let started = tokio::time::timeout(limits.time, start).await;
-        started.map_err(|_| CallError::Timeout(peer.clone()))??;
-        starting.keep();
-        Ok(())
+        self.ask(peer, ("erlang", "spawn"), watcher(me), limits, pid)
+            .await?;
+        begun.await.map_err(|_| lost())
     }
 
     /// Ends the watcher on a linked node, if there is one, as for those who no longer
@@ -82,20 +106,26 @@ impl Node {
 }
 
 /// A watch that ends when this is dropped, unless it is kept.
-struct Starting<'a> {
-    inner: &'a Inner,
+struct Starting {
+    inner: Arc<Inner>,
     link: LinkId,
     number: u32,
     kept: bool,
 }
 
-impl Starting<'_> {
+impl Starting {
     fn keep(mut self) {
         self.kept = true;
     }
+
+    /// Whether nobody has ended it yet.
+    fn is_wanted(&self) -> bool {
+        let mut links = self.inner.links();
+        links.watch_mut(self.link, self.number).is_some()
+    }
 }
 
-impl Drop for Starting<'_> {
+impl Drop for Starting {
     fn drop(&mut self) {
         if !self.kept {
             let mut links = self.inner.links();
@@ -108,7 +138,7 @@ impl Drop for Starting<'_> {
 
 impl Inner {
     /// Opens a pid for a new watcher, and ends the older one of that link.
-    fn begin_watch(&self, peer: &NodeName) -> Option<(Starting<'_>, oneshot::Receiver<()>)> {
+    fn begin_watch(self: &Arc<Self>, peer: &NodeName) -> Option<(Starting, oneshot::Receiver<()>)> {
         let number = own_pid::watch_number(self.next_watch.fetch_add(1, Ordering::Relaxed));
         let (begun, receiver) = oneshot::channel();
         let mut links = self.links();
@@ -123,7 +153,7 @@ impl Inner {
         };
         links.watches.insert(link, watch);
         let starting = Starting {
-            inner: self,
+            inner: self.clone(),
             link,
             number,
             kept: false,

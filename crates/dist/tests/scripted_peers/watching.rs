@@ -211,6 +211,25 @@ async fn monitor_of_a_watch_is_kept_until_another_takes_its_place() {
 }
 
 #[tokio::test]
+async fn watch_that_is_ended_before_it_is_polled_asks_the_node_for_nothing() {
+    let mut stage = Stage::set().await;
+    let connection = linked(&mut stage, "peer@127.0.0.1").await;
+    let peer = name("peer@127.0.0.1");
+    let watching = stage.node.watch(&peer, LIMITS);
+    stage.node.unwatch(&peer);
+    assert!(matches!(watching.await, Err(CallError::LinkLost(of)) if of == peer));
+    // The first that the peer is asked is the watcher that is wanted.
+    let script = async {
+        let mut watched = Watched::asked(connection).await;
+        watched.begin(&["b@h"]).await;
+        watched
+    };
+    let (started, _watched) = tokio::join!(stage.node.watch(&peer, LIMITS), script);
+    started.unwrap();
+    assert_eq!(next(&mut stage).await, "peer@127.0.0.1 has [b@h]");
+}
+
+#[tokio::test]
 async fn watcher_that_comes_too_late_hears_that_nobody_waits() {
     let mut stage = Stage::set().await;
     let connection = linked(&mut stage, "peer@127.0.0.1").await;

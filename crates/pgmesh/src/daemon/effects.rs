@@ -68,9 +68,11 @@ impl Daemon {
     }
 
     fn watch(&self, name: NodeName, link: pgmesh_mesh::LinkId) {
-        let (node, outcomes) = (self.node.clone(), self.outcomes.clone());
+        let outcomes = self.outcomes.clone();
+        // Begun here and not by the task: what ends it may be the next action.
+        let watching = self.node.watch(&name, LIST_LIMITS);
         tokio::spawn(async move {
-            if let Err(error) = node.watch(&name, LIST_LIMITS).await {
+            if let Err(error) = watching.await {
                 tracing::debug!(node = %name, kind = error.kind(), "cannot watch {name}: {error}");
                 let _ = outcomes.send(Outcome::Mesh(Input::WatchFailed { name, link }));
             }
