@@ -1,7 +1,8 @@
 //! The configuration file: TOML, with the names of the flags as keys.
 //!
 //! What a file says wrongly is reported with its line. No value of it is ever
-//! repeated here, since a misspelt or unclosed one may hold a password.
+//! repeated here, since a misspelt or unclosed one may hold a password; nor is a key
+//! that looks like a value.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,6 +101,12 @@ fn place(path: &Path, line: usize) -> String {
     format!("{}:{line}", path.display())
 }
 
+/// Whether a key may be shown: a value that stands where a key should is none.
+fn looks_like_a_setting(key: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    key.chars().all(is_plain)
+}
+
 /// Reads pair by pair, and keeps what is wrong with them, by line.
 struct Reader<'a> {
     text: &'a str,
@@ -149,7 +156,8 @@ impl Reader<'_> {
         let place = self.file.place(line);
         let shown = match name {
             "" => place,
-            name => format!("{place}: {}", name.escape_debug()),
+            name if looks_like_a_setting(name) => format!("{place}: {name}"),
+            _ => format!("{place}: a key"),
         };
         ConfigError::without_value(&shown, problem, remedy)
     }
@@ -216,6 +224,14 @@ mod tests {
              of the flags)",
         ];
         assert_eq!(errors, expected);
+    }
+
+    #[test]
+    fn key_that_may_be_a_secret_is_not_shown() {
+        let (_, errors) = parse("'postgres://u:hunter2@h/db' = ''\n");
+        let expected = "/etc/p.toml:1: a key: is no setting (see pgmesh run --help: the names are \
+                        those of the flags)";
+        assert_eq!(errors, [expected]);
     }
 
     #[test]
