@@ -43,6 +43,9 @@ pub(crate) enum Payload {
     Goodbye(NodeName),
 }
 
+/// Of each dialect, in what was heard: whoever says more says it to be in the way.
+const MAX_NAMES: usize = 1_000;
+
 /// What was said on a channel in a while.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hearing {
@@ -52,18 +55,33 @@ pub struct Hearing {
     pub prefixed: BTreeSet<NodeName>,
     /// How many payloads were no names, by [`NameError::kind`].
     pub no_names: BTreeMap<&'static str, u64>,
+    /// How often a name was said that found no place among the first 1,000.
+    pub left_out: u64,
+}
+
+impl Hearing {
+    fn note_name(&mut self, name: NodeName, is_bare: bool) {
+        let names = match is_bare {
+            true => &mut self.bare,
+            false => &mut self.prefixed,
+        };
+        if names.len() < MAX_NAMES || names.contains(&name) {
+            names.insert(name);
+        } else {
+            self.left_out += 1;
+        }
+    }
 }
 
 /// Adds a payload to what was heard.
 pub(crate) fn note(hearing: &mut Hearing, text: &str) {
     match parse(text) {
-        Ok(Payload::Name(name)) if text == name.as_str() => hearing.bare.insert(name),
-        Ok(Payload::Name(name) | Payload::Goodbye(name)) => hearing.prefixed.insert(name),
-        Err(error) => {
-            *hearing.no_names.entry(error.kind()).or_default() += 1;
-            false
+        Ok(Payload::Name(name) | Payload::Goodbye(name)) => {
+            let is_bare = text == name.as_str();
+            hearing.note_name(name, is_bare);
         }
-    };
+        Err(error) => *hearing.no_names.entry(error.kind()).or_default() += 1,
+    }
 }
 
 /// Reads a payload. No node can be started with a `:` in its alive name, so that
@@ -115,8 +133,19 @@ mod tests {
             bare: [name("a@h")].into(),
             prefixed: [name("b@h"), name("c@h")].into(),
             no_names: [("at_signs", 1)].into(),
+            left_out: 0,
         };
         assert_eq!(hearing, expected);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_flood_is_bounded() {
+        let mut hearing = Hearing::default();
+        for number in 0..MAX_NAMES + 7 {
+            note(&mut hearing, &format!("n{number}@h"));
+            note(&mut hearing, "n0@h");
+        }
+        assert_eq!((hearing.bare.len(), hearing.left_out), (MAX_NAMES, 7));
     }
 
     #[test]

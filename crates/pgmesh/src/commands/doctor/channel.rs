@@ -92,9 +92,13 @@ fn heard_check(facts: &ChannelFacts, own: &NodeName) -> Check {
         return GROUP.warning("heard", message, remedy);
     }
     let count = counted(names.len(), "name");
+    let others = match facts.hearing.left_out {
+        0 => String::new(),
+        times => format!(", and others {times} times"),
+    };
     GROUP.ok(
         "heard",
-        format!("{count} heard in {seconds:.1} s: {}", listed(names)),
+        format!("{count} heard in {seconds:.1} s{others}: {}", listed(names)),
     )
 }
 
