@@ -57,12 +57,13 @@ impl Daemon {
     }
 
     fn reload(&mut self, now: Time, new: RunSettings) {
-        let is_new = |warning: &&Warning| !self.view.settings().warnings.contains(warning);
-        log_warnings(new.warnings.iter().filter(is_new));
         // What changed is told by the chattier of the two levels.
         let (before, after) = (self.view.settings().log, new.log);
         self.reloading.level.set(before.max(after));
+        let warned = self.view.settings().warnings.clone();
         let changes = self.view.reconfigure(new);
+        let warnings = self.view.settings().warnings.iter();
+        log_warnings(warnings.filter(|warning| !warned.contains(warning)));
         for change in &changes {
             log_change(change);
         }

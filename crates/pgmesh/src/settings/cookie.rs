@@ -74,7 +74,7 @@ fn read_file(path: &Path, setting: &str) -> Result<(Cookie, Option<Warning>), Co
             "cookie file {shown} can be read by others (mode {mode:03o}), and \
              erl refuses such a file (chmod 400 {shown})"
         );
-        Warning::new("cookie_file_exposed", message)
+        Warning::new("cookie_file_exposed", &["cookie-file"], message)
     });
     Ok((cookie, warning))
 }

@@ -1,8 +1,8 @@
 //! What SIGHUP changes in a daemon that runs, and what takes a restart.
 
-use super::RunSettings;
 use super::raw::RawValue;
 use super::table::Setting;
+use super::{RunSettings, Warning};
 
 /// A setting that has another value than before. Values are as they may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,18 @@ impl RunSettings {
                 self.raw.replace(setting, &new.raw);
             }
         }
+        self.take_warnings(&new, &changes);
         self.take_values(new);
         changes
+    }
+
+    /// Who waits for a restart runs with the old value, and its warnings stay true.
+    fn take_warnings(&mut self, new: &Self, changes: &[Change]) {
+        let waits = |setting: &&str| changes.iter().any(|c| c.setting == *setting && !c.taken);
+        let stays = |warning: &Warning| warning.about.iter().any(waits);
+        self.warnings.retain(stays);
+        let taken = new.warnings.iter().filter(|warning| !stays(warning));
+        self.warnings.extend(taken.cloned());
     }
 
     /// Those that the table says are reloaded; a test compares.
@@ -51,7 +61,6 @@ impl RunSettings {
         self.allow = new.allow;
         self.min_cluster = new.min_cluster;
         self.log = new.log;
-        self.warnings = new.warnings;
     }
 
     fn has_other_cookie(&self, new: &Self) -> bool {
@@ -71,6 +80,8 @@ fn shown(setting: &Setting, value: Option<&RawValue>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::settings::TABLE;
 
@@ -84,7 +95,6 @@ mod tests {
 
     /// What a file says that has these lines, and what every file needs.
     fn settings(folder: &tempfile::TempDir, lines: &str) -> RunSettings {
-        let file = folder.path().join("pgmesh.toml");
         let needed = [
             "name = 'a@h'\n",
             "cookie-file = 'cookie'\n",
@@ -93,12 +103,15 @@ mod tests {
         let key = |line: &str| line.split(' ').next().unwrap().to_owned();
         let missing = |line: &&&str| !lines.starts_with(&key(line));
         let needed: String = needed.iter().filter(missing).copied().collect();
-        std::fs::write(&file, format!("{lines}\n{needed}")).unwrap();
+        read(folder, &format!("{lines}\n{needed}"))
+    }
+
+    fn read(folder: &tempfile::TempDir, text: &str) -> RunSettings {
+        let file = folder.path().join("pgmesh.toml");
+        std::fs::write(&file, text).unwrap();
         let line = ["pgmesh", "run", "--config", file.to_str().unwrap()];
         let matches = crate::cli::command().get_matches_from(line);
-        let mut settings = RunSettings::read(matches.subcommand().unwrap().1).unwrap();
-        settings.warnings.clear();
-        settings
+        RunSettings::read(matches.subcommand().unwrap().1).unwrap()
     }
 
     const OTHER_VALUES: &[(&str, &str)] = &[
@@ -145,6 +158,34 @@ mod tests {
             let setting = TABLE.iter().find(|setting| setting.name == *name);
             assert_eq!(changed, setting.unwrap().reloads, "{name}");
         }
+    }
+
+    /// The kinds of the warnings after a reload.
+    fn warned(mut running: RunSettings, new: RunSettings) -> Vec<&'static str> {
+        running.take_over(new);
+        let kinds = running.warnings.iter().map(|warning| warning.kind);
+        // Those are the test's own.
+        kinds.filter(|kind| *kind != "unknown_variable").collect()
+    }
+
+    #[test]
+    fn warnings_are_about_what_runs() {
+        let folder = folder();
+        let cookie = folder.path().join("cookie");
+        let chmod = |mode| std::fs::set_permissions(&cookie, PermissionsExt::from_mode(mode));
+        let with = |lines| settings(&folder, lines);
+        chmod(0o400).unwrap();
+        let channel = "channel = 'x'";
+        assert_eq!(warned(with(""), with(channel)), ["channel_shows_cookie"]);
+        assert_eq!(warned(with(channel), with("")), [""; 0]);
+        let without_database = read(&folder, "name = 'a@h'\ncookie-file = 'cookie'\n");
+        assert_eq!(warned(with(channel), without_database), [""; 0]);
+        chmod(0o444).unwrap();
+        let exposed = with(channel);
+        assert_eq!(warned(exposed, with(channel)), ["cookie_file_exposed"]);
+        let exposed = with(channel);
+        chmod(0o400).unwrap();
+        assert_eq!(warned(exposed, with(channel)), [""; 0]);
     }
 
     #[test]

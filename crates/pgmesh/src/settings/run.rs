@@ -24,6 +24,8 @@ const LEAST_FRAME: usize = 64 * 1024;
 /// The default expiry, in announce intervals.
 const EXPIRY_INTERVALS: u32 = 12;
 const LEAST_EXPIRY_INTERVALS: u32 = 3;
+/// What a [`Database`] is made of, and every warning about one.
+const OF_DATABASE: &[&str] = &["database-url", "channel", "cookie-file"];
 
 /// Everything that `pgmesh run` needs to know.
 #[derive(Debug)]
@@ -321,14 +323,17 @@ impl Reader<'_> {
         if url.is_none() && !environment.names_a_database() {
             let message = "no database: only this host's nodes and those that dial us are \
                            found, and nobody hears of them (give --database-url)";
-            return Some((None, vec![Warning::new("no_database", message)]));
+            return Some((
+                None,
+                vec![Warning::new("no_database", OF_DATABASE, message)],
+            ));
         }
         let conninfo = self.conninfo(url.map_or("", |url| &url.text), &environment);
         let channel = self.channel(cookie?);
         let (channel, channel_warning) = channel?;
         let conninfo = conninfo?;
         let warnings = conninfo.warnings().iter();
-        let warnings = warnings.map(|message| Warning::new("database_url", message));
+        let warnings = warnings.map(|message| Warning::new("database_url", OF_DATABASE, message));
         let warnings = warnings.chain(channel_warning).collect();
         let database = Database {
             conninfo,
@@ -368,7 +373,7 @@ impl Reader<'_> {
             file.path().display()
         );
         let holds_password = alone.is_ok_and(|conninfo| conninfo.has_password());
-        holds_password.then(|| Warning::new("config_file_exposed", message))
+        holds_password.then(|| Warning::new("config_file_exposed", &[], message))
     }
 
     fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<Warning>)> {
@@ -388,6 +393,7 @@ impl Reader<'_> {
         let warning = if channel.was_cut() && given.is_none() {
             Some(Warning::new(
                 "channel_cut",
+                OF_DATABASE,
                 "the cookie makes a channel of more than 63 bytes: Postgres cuts it, and BEAM \
                   nodes with it say their names but hear nothing (give --channel, and the nodes \
                   the same channel_name)",
@@ -395,12 +401,14 @@ impl Reader<'_> {
         } else if channel.was_cut() {
             Some(Warning::new(
                 "channel_cut",
+                OF_DATABASE,
                 "the channel has more than 63 bytes: Postgres cuts it, and BEAM nodes with \
                   that channel say their names but hear nothing (give all a shorter one)",
             ))
         } else if given.is_none() {
             Some(Warning::new(
                 "channel_shows_cookie",
+                OF_DATABASE,
                 "the channel is the cookie: whoever sees Postgres' activity or logs sees the \
                   cookie (give --channel, and the nodes the same channel_name)",
             ))
@@ -521,7 +529,7 @@ fn unknown_variables() -> impl Iterator<Item = Warning> {
         .filter(move |name| name.starts_with("PGMESH_") && !is_known(name))
         .map(|name| {
             let message = format!("the variable {name} is no setting (see pgmesh run --help)");
-            Warning::new("unknown_variable", message)
+            Warning::new("unknown_variable", &[], message)
         })
 }
 

@@ -8,13 +8,20 @@ pub(crate) struct Warning {
     /// `cookie_file_exposed`, `database_url`, `no_database` or `unknown_variable`.
     pub(crate) kind: &'static str,
     pub(crate) message: String,
+    /// The settings that it follows from; none, if it is about what is there now.
+    pub(crate) about: &'static [&'static str],
 }
 
 impl Warning {
-    pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        kind: &'static str,
+        about: &'static [&'static str],
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             kind,
             message: message.into(),
+            about,
         }
     }
 }

@@ -227,6 +227,7 @@ fn samples_of_warnings() -> Vec<Check> {
     let fixed = |warning: &Warning| Warning {
         kind: warning.kind,
         message: warning.message.replace(&path, "/etc/pgmesh/cookie"),
+        ..*warning
     };
     warnings.iter().map(|w| warning_check(&fixed(w))).collect()
 }
