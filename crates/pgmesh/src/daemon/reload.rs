@@ -5,8 +5,9 @@ use clap::ArgMatches;
 use pgmesh_mesh::{Input, Time};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
+use super::effects::INTERNAL;
 use super::run_loop::{Daemon, Outcome};
 use super::service_manager::ServiceManager;
 use super::{mesh_config, role};
@@ -33,7 +34,9 @@ impl Reloading {
                 let flags = flags.clone();
                 // Files may lie on a disk that is slow.
                 let read = spawn_blocking(move || RunSettings::read(&flags)).await;
-                let Ok(read) = read else { return };
+                let Some(read) = told_if_broken(read) else {
+                    continue;
+                };
                 if outcomes.send(Outcome::Reread(Box::new(read))).is_err() {
                     return;
                 }
@@ -91,6 +94,18 @@ impl Daemon {
         self.mesh.handle(now, input);
         self.ask_local_names();
     }
+}
+
+/// A bug must not be the end of all reloads.
+fn told_if_broken<T>(read: Result<T, JoinError>) -> Option<T> {
+    if let Err(broken) = &read {
+        let kind = INTERNAL;
+        tracing::error!(
+            kind,
+            "not reloaded: reading the settings broke off: {broken} (please report this)"
+        );
+    }
+    read.ok()
 }
 
 pub(super) fn log_warnings<'a>(warnings: impl IntoIterator<Item = &'a Warning>) {
