@@ -20,9 +20,21 @@ units_are_not_exposed() {
 	systemd-analyze security --offline=true --threshold=15 --no-pager "$UNITS/pgmesh@.service"
 }
 
+# Only the main process is given them by every systemd that there is.
+reload_needs_no_credential() {
+	set -e
+	[[ $(grep -c '^ExecReload=+/usr/bin/pgmesh validate /etc/' "$UNITS"/*.service) == *:1*:1 ]]
+	! grep '^ExecReload=.*\(CREDENTIALS_DIRECTORY\|%d\)' "$UNITS"/*.service
+}
+
+# Without it process_start_time_seconds is 0.
+boot_time_is_visible() {
+	! grep '^ProcSubset=pid' "$UNITS"/*.service
+}
+
 template_is_the_same_unit() {
 	diff <(settings_of pgmesh.service) \
-		<(settings_of pgmesh@.service | sed 's|/%i.toml|/pgmesh.toml|; s|/%i.cookie|/cookie|')
+		<(settings_of pgmesh@.service | sed 's|/%i.toml|/pgmesh.toml|g; s|/%i.cookie|/cookie|g')
 }
 
 settings_of() {
