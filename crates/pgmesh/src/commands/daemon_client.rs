@@ -158,7 +158,7 @@ fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
     let name = given("name", "PGMESH_NAME");
     let name = name.unwrap_or_else(|| format!("pgmesh@{}", short_host()));
     match name.parse::<NodeName>() {
-        Ok(name) => Ok(nearest(default_socket(&name), service_socket(&name))),
+        Ok(name) => Ok(socket_of(&name)),
         Err(error) => Err(UsageError {
             argument: "--name",
             value: name,
@@ -167,13 +167,27 @@ fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
     }
 }
 
-/// That of our own session, unless only the service's is there: the superuser has a
-/// session, too.
+/// Where the daemon of this name is to be asked, unless a socket was given. Looks at
+/// those that there are.
+pub(super) fn socket_of(name: &NodeName) -> PathBuf {
+    nearest(default_socket(name), service_socket(name))
+}
+
+/// That of our own session, unless only the service's has a daemon: the superuser has
+/// a session, too.
 fn nearest(own: PathBuf, service: PathBuf) -> PathBuf {
-    if !own.exists() && service.exists() {
+    if !has_daemon(&own) && has_daemon(&service) {
         service
     } else {
         own
+    }
+}
+
+/// One that was killed leaves its socket behind, and another user's is not to be asked.
+fn has_daemon(socket: &Path) -> bool {
+    match std::os::unix::net::UnixStream::connect(socket) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     }
 }
 
@@ -207,26 +221,31 @@ fn no_daemon(socket: &Path) -> String {
 /// The names of the daemons whose sockets lie in this folder.
 fn daemons_in(folder: &Path) -> Vec<String> {
     let entries = folder.read_dir().into_iter().flatten();
-    let names = entries.filter_map(|entry| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        name.strip_suffix(".sock").map(str::to_owned)
-    });
+    let sockets = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let names = sockets
+        .filter(|socket| socket.extension() == Some("sock".as_ref()) && has_daemon(socket))
+        .filter_map(|socket| Some(socket.file_stem()?.to_str()?.to_owned()));
     names.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixListener;
 
     #[test]
-    fn service_is_asked_where_the_own_session_has_no_daemon() {
+    fn service_is_asked_where_the_own_session_has_no_living_daemon() {
         let folder = tempfile::tempdir().unwrap();
-        let [own, service] = ["own", "service"].map(|name| folder.path().join(name));
+        let [own, service] = ["own.sock", "service.sock"].map(|name| folder.path().join(name));
         let asked = || nearest(own.clone(), service.clone());
         assert_eq!(asked(), own);
-        std::fs::write(&service, "").unwrap();
+        let _service = UnixListener::bind(&service).unwrap();
         assert_eq!(asked(), service);
-        std::fs::write(&own, "").unwrap();
+        let killed = UnixListener::bind(&own).unwrap();
         assert_eq!(asked(), own);
+        drop(killed);
+        assert!(own.exists(), "it is left behind");
+        assert_eq!(asked(), service);
+        assert_eq!(daemons_in(folder.path()), ["service"]);
     }
 }

@@ -135,6 +135,11 @@ impl RunSettings {
             _ => Err(ConfigErrors(reader.errors)),
         }
     }
+
+    /// The control socket, if it was given and does not follow from the name.
+    pub(crate) fn given_socket(&self) -> Option<&Path> {
+        self.raw.get("socket").map(|_| self.socket.as_path())
+    }
 }
 
 /// Reads settings one by one and keeps what is wrong with them.

@@ -1,15 +1,16 @@
 //! The `pgmesh run` under our name, if one runs here, and what it knows.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use pgmesh_name::NodeName;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::check::{Check, Group, counted};
 use super::trouble::cause_and_remedy;
 use crate::api::shapes::{Member, Status};
-use crate::commands::daemon_client::{DaemonClient, LIMIT};
+use crate::commands::daemon_client::{DaemonClient, LIMIT, socket_of};
 use crate::commands::table::age;
 use crate::settings::{Database, RunSettings};
 
@@ -36,20 +37,25 @@ pub(super) struct Running {
     pub(super) members: Vec<Member>,
 }
 
+/// Where the daemon of these settings is to be asked: from a user's session, too, if it
+/// runs as a service.
+pub(super) fn socket(settings: &RunSettings) -> PathBuf {
+    let given = settings.given_socket().map(Path::to_owned);
+    given.unwrap_or_else(|| socket_of(&settings.name))
+}
+
 impl DaemonFacts {
-    pub(super) async fn gather(settings: &RunSettings) -> Self {
-        let pid = match pid_behind(&settings.socket).await {
+    pub(super) async fn gather(own: &NodeName, socket: &Path) -> Self {
+        let pid = match pid_behind(socket).await {
             Ok(pid) => pid,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Self::Silent(error.to_string());
             }
             Err(_) => return Self::Absent,
         };
-        let client = DaemonClient::at(settings.socket.clone());
+        let client = DaemonClient::at(socket.to_owned());
         match client.within(LIMIT, Running::ask(&client, pid)).await {
-            Ok(running) if running.status.node != settings.name.as_str() => {
-                Self::Other(running.status.node)
-            }
+            Ok(running) if running.status.node != own.as_str() => Self::Other(running.status.node),
             Ok(running) => Self::Runs(Box::new(running)),
             Err(error) => Self::Silent(format!("{error:#}")),
         }
@@ -93,11 +99,9 @@ impl Running {
     }
 }
 
-pub(super) fn checks(settings: &RunSettings, facts: &DaemonFacts) -> Vec<Check> {
-    let (own, socket) = (
-        settings.name.as_str(),
-        settings.socket.display().to_string(),
-    );
+/// What is to be said of whoever answers, or does not, at this socket.
+pub(super) fn checks(settings: &RunSettings, socket: &Path, facts: &DaemonFacts) -> Vec<Check> {
+    let (own, socket) = (settings.name.as_str(), socket.display());
     match facts {
         DaemonFacts::Absent => {
             let message = format!("no pgmesh runs here as {own}: a node of ours stands in for it");
@@ -241,6 +245,7 @@ pub(super) mod tests {
         ill.status.postgres.channel = Some("other".to_owned());
         ill.status.epmd.registered = false;
         ill.status.counts.missing = 2;
+        let socket = &settings.socket;
         let facts = [
             DaemonFacts::Absent,
             DaemonFacts::Silent("permission denied".to_owned()),
@@ -249,7 +254,7 @@ pub(super) mod tests {
         ];
         facts
             .iter()
-            .flat_map(|facts| checks(settings, facts))
+            .flat_map(|facts| checks(settings, socket, facts))
             .collect()
     }
 

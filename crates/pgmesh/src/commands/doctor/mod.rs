@@ -71,8 +71,9 @@ async fn examine(
 ) -> anyhow::Result<bool> {
     let host = HostFacts::gather(&settings.name, settings.setup_timeout).await;
     report.add(settings::checks(settings, &host))?;
-    let daemon = DaemonFacts::gather(settings).await;
-    report.add(daemon::checks(settings, &daemon))?;
+    let socket = daemon::socket(settings);
+    let daemon = DaemonFacts::gather(&settings.name, &socket).await;
+    report.add(daemon::checks(settings, &socket, &daemon))?;
     let daemon_runs = daemon.is_there();
 
     let visitor = Visitor::start(settings, daemon_runs).await?;
