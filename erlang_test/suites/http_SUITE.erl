@@ -111,12 +111,13 @@ idle(Http, N) ->
 	Socket.
 
 events_that_nobody_reads(Config) ->
-	ct:comment("Streams that nobody reads cost nothing but their places, and give those back."),
-	{#{lab := Lab} = World, Http} = start(Config),
+	ct:comment("Streams that nobody reads cost nothing but their places, give those back, and take none on the socket."),
+	{#{lab := Lab, daemon := #{socket := Path}} = World, Http} = start(Config),
 	measured(World, "64 streams that nobody reads", ?MAX_GROWTH_MB, fun() ->
 		Streams = [Stream || _ <- lists:seq(1, ?READERS), {<<"200">>, Stream} <- [open_stream(Http)]],
 		?READERS = length(Streams),
 		{503, <<"64 readers", _/binary>>} = get(Http, "/api/v1/events"),
+		true = can_open_stream({{local, Path}, 0}),
 		[ok = happen(Lab, Round) || Round <- lists:seq(1, 20)],
 		{200, #{<<"node">> := _}} = get(Http, "/api/v1/status"),
 		await_pings(World),

@@ -9,10 +9,11 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 use futures_util::stream::unfold;
 use serde::Deserialize;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use super::http::stopping;
 use super::shapes::Event;
@@ -23,7 +24,7 @@ use super::{Asker, Question};
 const KEPT: usize = 1024;
 /// How many of the latest are kept for those who come later.
 const LATEST: usize = 200;
-/// Each reader costs a connection with its buffers.
+/// How many may read over one listener: each costs a connection with its buffers.
 const MAX_READERS: usize = 64;
 
 /// Where events are told. Telling never waits.
@@ -64,18 +65,14 @@ impl EventStream {
         self.live.receiver_count()
     }
 
-    /// Begins with up to `last` of the latest 200 events. `None` if there are as many
-    /// readers as there may be.
-    pub(crate) fn reader(&self, last: usize) -> Option<EventReader> {
+    /// Begins with up to `last` of the latest 200 events.
+    pub(crate) fn reader(&self, last: usize) -> EventReader {
         let known = self.latest.len();
-        (self.live.receiver_count() < MAX_READERS).then(|| EventReader {
-            earlier: self
-                .latest
-                .range(known - last.min(known)..)
-                .cloned()
-                .collect(),
+        let earlier = self.latest.range(known - last.min(known)..);
+        EventReader {
+            earlier: earlier.cloned().collect(),
             live: self.live.subscribe(),
-        })
+        }
     }
 }
 
@@ -99,27 +96,33 @@ pub(super) struct EventsQuery {
     last: Option<usize>,
 }
 
-/// `/api/v1/events`: server-sent events, from now on or from some before.
-pub(super) async fn serve(
-    State(asker): State<Asker>,
-    Query(query): Query<EventsQuery>,
-) -> Response {
+/// `/api/v1/events`: server-sent events, from now on or from some before. To be called
+/// for each listener, so that the readers of one take no place on another.
+pub(super) fn route() -> MethodRouter<Asker> {
+    let places = Arc::new(Semaphore::new(MAX_READERS));
+    get(|State(asker): State<Asker>, Query(query): Query<EventsQuery>| serve(asker, query, places))
+}
+
+async fn serve(asker: Asker, query: EventsQuery, places: Arc<Semaphore>) -> Response {
+    let Ok(place) = places.try_acquire_owned() else {
+        let text = format!("{MAX_READERS} readers of events are enough (end one of them)\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    };
     let last = query.last.unwrap_or_default();
     match asker.ask(|answer| Question::Events { last, answer }).await {
-        Some(Some(reader)) => Sse::new(unfold(reader, sent))
+        Some(reader) => Sse::new(unfold((reader, place), sent))
             .keep_alive(KeepAlive::default())
             .into_response(),
-        Some(None) => {
-            let text = format!("{MAX_READERS} readers of events are enough (end one of them)\n");
-            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-        }
         None => stopping(),
     }
 }
 
-async fn sent(mut reader: EventReader) -> Option<(Result<sse::Event, Infallible>, EventReader)> {
+/// Who reads, and the place that is given back at the end.
+type Reading = (EventReader, OwnedSemaphorePermit);
+
+async fn sent((mut reader, place): Reading) -> Option<(Result<sse::Event, Infallible>, Reading)> {
     let json = reader.next().await?;
-    Some((Ok(sse::Event::default().data(json)), reader))
+    Some((Ok(sse::Event::default().data(json)), (reader, place)))
 }
 
 fn missed(count: u64) -> Event {
@@ -161,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn slow_reader_learns_how_much_it_missed_and_goes_on() {
         let mut stream = EventStream::new();
-        let mut reader = stream.reader(0).unwrap();
+        let mut reader = stream.reader(0);
         let last = KEPT + 6;
         for n in 0..=last {
             stream.tell(event(&format!("n{n}@h")));
@@ -177,10 +180,10 @@ mod tests {
         for n in 0..LATEST + 3 {
             stream.tell(event(&format!("n{n}@h")));
         }
-        let mut all = stream.reader(usize::MAX).unwrap();
+        let mut all = stream.reader(usize::MAX);
         assert_eq!(all.earlier.len(), LATEST, "no more than that is kept");
         assert_eq!(next_node(&mut all).await, "n3@h");
-        let mut two = stream.reader(2).unwrap();
+        let mut two = stream.reader(2);
         stream.tell(event("new@h"));
         for expected in ["n201@h", "n202@h", "new@h"] {
             assert_eq!(next_node(&mut two).await, expected);
@@ -190,20 +193,34 @@ mod tests {
     #[tokio::test]
     async fn readers_end_with_the_stream() {
         let stream = EventStream::new();
-        let mut reader = stream.reader(0).unwrap();
+        let mut reader = stream.reader(0);
         drop(stream);
         assert_eq!(reader.next().await, None);
     }
 
-    #[test]
-    fn readers_are_bounded_and_make_room_when_they_go() {
-        let stream = EventStream::new();
-        let mut readers: Vec<_> = (0..MAX_READERS)
-            .map(|_| stream.reader(0).unwrap())
-            .collect();
-        assert!(stream.reader(0).is_none());
-        readers.pop();
-        assert!(stream.reader(0).is_some());
+    #[tokio::test]
+    async fn readers_are_bounded_and_make_room_when_they_go() {
+        let (asker, mut questions) = Asker::new();
+        tokio::spawn(async move {
+            let stream = EventStream::new();
+            while let Some(Question::Events { last, answer }) = questions.recv().await {
+                let _ = answer.send(stream.reader(last));
+            }
+        });
+        let places = Arc::new(Semaphore::new(MAX_READERS));
+        let ask = || serve(asker.clone(), EventsQuery { last: None }, places.clone());
+        let mut answers = Vec::new();
+        for _ in 0..MAX_READERS {
+            answers.push(ask().await);
+        }
+        assert!(
+            answers
+                .iter()
+                .all(|answer| answer.status() == StatusCode::OK)
+        );
+        assert_eq!(ask().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        answers.pop();
+        assert_eq!(ask().await.status(), StatusCode::OK);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn readers() -> Router<Asker> {
         .route("/api/v1/status", get(status))
         .route("/api/v1/members", get(members))
         .route("/api/v1/matrix", get(matrix))
-        .route("/api/v1/events", get(events::serve))
+        .route("/api/v1/events", events::route())
         .merge(dashboard::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
 }

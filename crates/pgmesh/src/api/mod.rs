@@ -32,10 +32,9 @@ pub(crate) enum Question {
         postgres: bool,
         answer: oneshot::Sender<Readiness>,
     },
-    /// A place among the readers of events, which there may be none of.
     Events {
         last: usize,
-        answer: oneshot::Sender<Option<EventReader>>,
+        answer: oneshot::Sender<EventReader>,
     },
     Connection {
         a: NodeName,
