@@ -5,6 +5,15 @@ lintian_has_no_errors() {
 	lintian --allow-root --fail-on error "$DEB"
 }
 
+# As for root beside the service, and not for a user with a cookie of his own.
+settings_are_good() {
+	set -e
+	local folder=$SCRATCH/installed/etc/pgmesh
+	(umask 077 && echo a_cookie >"$folder/cookie")
+	HOME=/nonexistent "$SCRATCH/installed/usr/bin/pgmesh" validate "$folder/pgmesh.toml" | tee "$SCRATCH/validated"
+	grep -q '^cookie-file .*/etc/pgmesh/cookie .*file' "$SCRATCH/validated"
+}
+
 pages_are_there() {
 	set -e
 	local command
