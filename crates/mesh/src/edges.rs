@@ -126,10 +126,6 @@ impl Edges {
         self.free.push(id);
     }
 
-    pub(crate) fn has_view(&self, name: &NodeName) -> bool {
-        self.view(name).is_some()
-    }
-
     /// When this node last told what it sees.
     pub(crate) fn seen_at(&self, name: &NodeName) -> Option<Time> {
         self.view(name).map(|view| view.taken_at)

@@ -219,10 +219,6 @@ impl Introductions {
         self.apart.get(pair)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.apart.len()
-    }
-
     /// Every pair that is apart.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = &Pair> {
         self.apart.keys()

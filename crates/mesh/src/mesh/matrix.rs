@@ -64,19 +64,6 @@ impl Mesh {
         both && self.edges.edge(a, b) == Edge::Linked
     }
 
-    /// How many pairs should be linked and are not.
-    pub fn missing_pairs(&self) -> usize {
-        self.introductions.len()
-    }
-
-    /// How many pairs have an end that has not told what it sees.
-    pub fn unknown_pairs(&self) -> usize {
-        let pairs = |count: usize| count * count.saturating_sub(1) / 2;
-        let nodes = self.linked_nodes().count();
-        let told = self.linked_nodes().filter(|name| self.edges.has_view(name));
-        pairs(nodes) - pairs(told.count())
-    }
-
     /// The visible nodes that we are linked to, in order.
     pub(super) fn linked_nodes(&self) -> impl Iterator<Item = &NodeName> {
         self.linked_members().map(|(name, _)| name)

@@ -10,6 +10,7 @@ pub(crate) mod servers;
 pub(crate) mod shapes;
 pub(crate) mod socket;
 mod timestamp;
+mod verdict;
 
 use std::time::Duration;
 

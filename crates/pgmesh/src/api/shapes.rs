@@ -68,10 +68,17 @@ pub(crate) struct Counts {
     pub(crate) held: usize,
     /// Hidden nodes known, which count nowhere else.
     pub(crate) hidden: usize,
-    /// Pairs of nodes that should be connected and are not.
+    /// Pairs of linked nodes, as the matrix and `pgmesh_pairs` have them: should be
+    /// connected, and both say that they are not.
     pub(crate) missing: usize,
-    /// Pairs of which nobody knows.
+    /// One says that they are connected, the other that they are not.
+    #[serde(default)]
+    pub(crate) one_way: usize,
+    /// One has not told what it sees.
     pub(crate) unknown: usize,
+    /// Apart on purpose.
+    #[serde(default)]
+    pub(crate) excluded: usize,
 }
 
 /// One row of `/api/v1/members` and `pgmesh members --json`.

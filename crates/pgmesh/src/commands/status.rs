@@ -90,13 +90,12 @@ fn describe(status: &Status) -> String {
 }
 
 fn mesh_line(counts: &Counts) -> String {
-    let gaps = match (counts.missing, counts.unknown) {
-        (0, 0) => "full".to_owned(),
-        (0, unknown) => format!("{unknown} pairs not known yet"),
-        (missing, 0) => format!("{missing} pairs missing (see pgmesh matrix)"),
-        (missing, unknown) => format!("{missing} pairs missing, {unknown} not known yet"),
+    let hint = if counts.has_gaps() || counts.excluded > 0 {
+        " (see pgmesh matrix)"
+    } else {
+        ""
     };
-    format!("\nmesh      {gaps}")
+    format!("\nmesh      {}{hint}", counts.verdict())
 }
 
 fn members_line(counts: &Counts) -> String {

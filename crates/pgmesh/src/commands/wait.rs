@@ -89,11 +89,9 @@ async fn ask(client: &DaemonClient, size: usize) -> anyhow::Result<Seen> {
     if counts.up < size {
         return Ok(Seen::NotYet(format!("nodes linked: {}", counts.up)));
     }
-    if counts.missing + counts.unknown > 0 {
-        let what = format!(
-            "nodes linked: {}, pairs missing: {}, unknown: {} (see pgmesh matrix)",
-            counts.up, counts.missing, counts.unknown
-        );
+    if counts.has_gaps() {
+        let (up, verdict) = (counts.up, counts.verdict());
+        let what = format!("nodes linked: {up}, {verdict} (see pgmesh matrix)");
         return Ok(Seen::NotYet(what));
     }
     let answer = client.get("/api/v1/matrix").await?.expect_ok()?;

@@ -110,15 +110,10 @@ fn line(status: &Status) -> String {
 }
 
 fn nodes(counts: &Counts) -> String {
-    let up = match counts.up {
-        0 => return "no nodes up".to_owned(),
-        1 => return "1 node up".to_owned(),
-        up => format!("{up} nodes up"),
-    };
-    match (counts.missing, counts.unknown) {
-        (0, 0) => format!("{up}, full mesh"),
-        (0, unknown) => format!("{up}, {unknown} pairs not known yet"),
-        (missing, _) => format!("{up}, {missing} pairs missing"),
+    match counts.up {
+        0 => "no nodes up".to_owned(),
+        1 => "1 node up".to_owned(),
+        up => format!("{up} nodes up, {}", counts.verdict()),
     }
 }
 
@@ -128,18 +123,16 @@ mod tests {
 
     #[test]
     fn line_says_how_it_stands() {
-        let counts = |up, missing, unknown| Counts {
+        let counts = |up, excluded| Counts {
             up,
-            missing,
-            unknown,
+            excluded,
             ..Counts::default()
         };
         for (counts, expected) in [
-            (counts(0, 0, 0), "no nodes up"),
-            (counts(1, 0, 0), "1 node up"),
-            (counts(5, 0, 0), "5 nodes up, full mesh"),
-            (counts(5, 0, 4), "5 nodes up, 4 pairs not known yet"),
-            (counts(5, 2, 4), "5 nodes up, 2 pairs missing"),
+            (counts(0, 0), "no nodes up"),
+            (counts(1, 0), "1 node up"),
+            (counts(5, 0), "5 nodes up, full mesh"),
+            (counts(5, 2), "5 nodes up, full but for 2 pairs"),
         ] {
             assert_eq!(nodes(&counts), expected);
         }

@@ -314,7 +314,7 @@ impl View {
     }
 
     pub(super) fn status(&self, now: Time, mesh: &Mesh) -> Status {
-        let counts = mesh.counts();
+        let (counts, pairs) = (mesh.counts(), mesh.pair_counts());
         let database = self.settings.database.as_ref();
         let ready = self.ready(false);
         Status {
@@ -352,8 +352,10 @@ impl View {
                 left: counts.left,
                 held: counts.held,
                 hidden: counts.hidden,
-                missing: mesh.missing_pairs(),
-                unknown: mesh.unknown_pairs(),
+                missing: pairs.missing,
+                one_way: pairs.one_way,
+                unknown: pairs.unknown,
+                excluded: pairs.excluded,
             },
             warnings: self.settings.warnings.iter().map(shown).collect(),
         }

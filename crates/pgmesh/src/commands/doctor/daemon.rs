@@ -199,7 +199,7 @@ fn epmd_check(status: &Status) -> Option<Check> {
 }
 
 fn mesh_check(status: &Status) -> Option<Check> {
-    let missing = status.counts.missing;
+    let missing = status.counts.missing + status.counts.one_way;
     (missing > 0).then(|| {
         let are = if missing == 1 { "pair is" } else { "pairs are" };
         let message = format!("{missing} {are} not connected that should be");

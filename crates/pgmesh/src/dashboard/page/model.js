@@ -87,7 +87,7 @@ export function verdict(mesh) {
   if (unknown > 0) return { level: "warn", text: `${count(unknown, "pair")} unknown` };
   if (mesh.names.length === 0) return { level: "idle", text: "no nodes yet" };
   if (mesh.names.length === 1) return { level: "idle", text: "one node" };
-  return { level: "good", text: apart > 0 ? "full but for some" : "full mesh" };
+  return { level: "good", text: apart > 0 ? `full but for ${count(apart, "pair")}` : "full mesh" };
 }
 
 /// How the Postgres session and our ears are, and how good that is.
