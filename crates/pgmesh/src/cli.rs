@@ -72,7 +72,8 @@ fn run() -> Command {
             "Each flag can be given as a variable instead: --announce-interval is \
              PGMESH_ANNOUNCE_INTERVAL. A flag wins over a variable, a variable over the \
              file.\n\
-             SIGHUP reads the file again; what takes a restart is said in the log.\n\
+             SIGHUP reads the file again, if there is one; what takes a restart is said in the \
+             log.\n\
              PGMESH_COOKIE holds the cookie itself. DATABASE_URL is used where \
              --database-url is not given.\n\n\
              SIGTERM and SIGINT say goodbye and close the links, within two seconds; a second \

@@ -61,7 +61,7 @@ async fn serve(mut settings: RunSettings, reloading: Reloading) -> anyhow::Resul
     let metrics = Metrics::new().context("cannot set up metrics (please report this)")?;
     // Before anything that takes time: a stop must never be missed.
     let mut stop = Stop::new()?;
-    let hangup = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
+    let hangup = reload::hangup(&settings)?;
     let (_socket, control) = ControlSocket::bind(&settings.socket)?;
     let http_listener = listen_http(&settings).await?;
     // Kept to the end: other nodes of this host may be in it.

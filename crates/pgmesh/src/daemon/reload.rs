@@ -1,9 +1,10 @@
 //! SIGHUP: reads the settings again, and takes over what can change while we run. If
 //! anything is wrong with them, everything stays as it was.
 
+use anyhow::Context as _;
 use clap::ArgMatches;
 use pgmesh_mesh::{Input, Time};
-use tokio::signal::unix::Signal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -45,12 +46,16 @@ impl Reloading {
     }
 }
 
+/// SIGHUP, if there is a file to read again. Without one it does what it does to any
+/// program: whoever closes the terminal wants no daemon to stay.
+pub(super) fn hangup(settings: &RunSettings) -> anyhow::Result<Option<Signal>> {
+    let file = settings.raw.file_name();
+    let hangup = file.map(|_| signal(SignalKind::hangup()));
+    hangup.transpose().context("cannot hear SIGHUP")
+}
+
 impl Daemon {
     pub(super) fn on_reread(&mut self, now: Time, read: Result<RunSettings, ConfigErrors>) {
-        if self.view.settings().raw.file_name().is_none() {
-            tracing::info!("nothing to reload: flags and variables stay (give --config)");
-            return;
-        }
         self.service.iter().for_each(ServiceManager::reloading);
         match read {
             Ok(new) => self.reload(now, new),

@@ -116,9 +116,16 @@ impl Daemon {
     }
 
     /// Runs until it is told to stop.
-    pub(super) async fn run(&mut self, sources: &mut Sources, stop: &mut Stop, hangup: Signal) {
+    pub(super) async fn run(
+        &mut self,
+        sources: &mut Sources,
+        stop: &mut Stop,
+        hangup: Option<Signal>,
+    ) {
         self.ask_local_names();
-        self.reloading.listen(hangup, self.outcomes.clone());
+        if let Some(hangup) = hangup {
+            self.reloading.listen(hangup, self.outcomes.clone());
+        }
         self.service.iter().for_each(ServiceManager::ready);
         loop {
             let wake = self.wait(sources, stop).await;
