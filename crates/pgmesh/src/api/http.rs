@@ -3,7 +3,8 @@
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -13,12 +14,13 @@ use crate::dashboard;
 
 /// For anybody who can reach us.
 pub(crate) fn reading(asker: Asker) -> Router {
-    readers().with_state(asker)
+    readers().layer(map_response(careful)).with_state(asker)
 }
 
 /// For the owner of the control socket.
 pub(crate) fn controlling(asker: Asker) -> Router {
-    readers().merge(control::routes()).with_state(asker)
+    let routes = readers().merge(control::routes());
+    routes.layer(map_response(careful)).with_state(asker)
 }
 
 fn readers() -> Router<Asker> {
@@ -32,6 +34,20 @@ fn readers() -> Router<Asker> {
         .route("/api/v1/events", events::route())
         .merge(dashboard::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "no such page\n") })
+}
+
+/// What is true of this moment is kept by nobody, and taken for nothing else than it
+/// says it is. The page's own files say for themselves how they are kept.
+async fn careful(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        let entry = headers.entry(name);
+        entry.or_insert(HeaderValue::from_static(value));
+    }
+    answer
 }
 
 #[derive(Deserialize)]
@@ -95,4 +111,33 @@ pub(super) fn stopping() -> Response {
 
 fn unavailable(text: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text.to_owned()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::http::Request;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    #[tokio::test]
+    async fn no_answer_is_kept_or_taken_for_something_else() {
+        let (asker, questions) = Asker::new();
+        drop(questions);
+        for routes in [reading(asker.clone()), controlling(asker)] {
+            let routes = TowerToHyperService::new(routes);
+            for (page, kept) in [
+                ("/api/v1/status", "no-store"),
+                ("/livez", "no-store"),
+                ("/nothing", "no-store"),
+                ("/", "no-cache"),
+            ] {
+                let request = Request::get(page).body(Body::empty()).unwrap();
+                let answer = routes.call(request).await.unwrap();
+                assert_eq!(answer.headers()[header::CACHE_CONTROL], kept, "{page}");
+                assert_eq!(answer.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+            }
+        }
+    }
 }
