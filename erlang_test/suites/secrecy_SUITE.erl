@@ -83,7 +83,8 @@ settings_that_are_wrong(Config) ->
 %% Returns what the daemon has logged.
 full_run(Lab, Format) ->
 	Lost = failing_daemon(Lab, Format),
-	Daemon = start(Lab, Format),
+	Manager = service_manager:open(Lab),
+	Daemon = start(Lab, Format, service_manager:environment(Manager)),
 	[A | _] = beam_node:start_all(Lab, [#{name => ?A}, #{name => ?B}]),
 	_ = beam_node:start(Lab#{cookie := ?OTHER_COOKIE}, #{name => ?STRANGER}),
 	_ = eventually(fun() -> pgmesh:all_up(Lab, Daemon, [?A, ?B]) end, ?BOUND_MS),
@@ -92,14 +93,20 @@ full_run(Lab, Format) ->
 	_ = lab:notify_all(Lab, ["no name\n\e[2J at all", "public@8.8.8.8"]),
 	Watching = pgmesh:launch_command(Lab, ["watch", "--socket", maps:get(socket, Daemon)]),
 	true = beam_node:call(A, erlang, disconnect_node, [?B]),
+	%% Some kernels keep ten datagrams, and whoever sends the next one waits.
+	_ = service_manager:said(Manager),
 	ok = reload(Lab, Daemon),
+	_ = service_manager:said(Manager),
 	Printed = [{Args, pgmesh:command(Lab, Args)} || Args <- commands(Daemon)],
 	Pages = [{Page, http_client:ask(Address, ["GET ", Page, " HTTP/1.1\r\nHost: pgmesh\r\nConnection: close\r\n\r\n"])}
 		|| Address <- addresses(Daemon), Page <- pages()],
+	Streams = [open_stream(Address) || Address <- addresses(Daemon)],
 	ok = pgmesh:signal(Daemon, 'TERM'),
+	Events = [{events, <<"HTTP/1.1 200 ", _/binary>> = http_client:rest(Stream)} || Stream <- Streams],
 	0 = pgmesh:await_exit(Daemon, ?BOUND_MS),
 	Watched = pgmesh:await_outcome(Watching, ?BOUND_MS),
-	ok = no_secret_in([{log, pgmesh:log(Daemon)}, {log, pgmesh:log(Lost)}, {watch, Watched} | Printed ++ Pages]),
+	[_ | _] = Told = service_manager:said(Manager),
+	ok = no_secret_in([{told, Told}, {log, pgmesh:log(Daemon)}, {log, pgmesh:log(Lost)}, {watch, Watched} | Events ++ manual(Lab) ++ Printed ++ Pages]),
 	pgmesh:log(Daemon).
 
 %% Every command, in every form in which it prints something else.
@@ -113,7 +120,8 @@ commands(#{socket := Socket}) ->
 	Alone = [["ping", "a@127.0.0.1"], ["ping", "stranger@127.0.0.1"], ["names"],
 		["rpc", "a@127.0.0.1", "erlang", "nodes"], ["rpc", "a@127.0.0.1", "erlang", "nodes", "--json"],
 		["rpc", "stranger@127.0.0.1", "erlang", "nodes"], ["rpc", "a@127.0.0.1", "erlang", "error", "[oops]"],
-		["validate", "pgmesh.toml"], ["doctor"], ["doctor", "--json"], ["nonsense"]],
+		["validate", "pgmesh.toml"], ["doctor"], ["doctor", "--json"], ["completions", "bash"], ["completions", "zsh"],
+		["completions", "fish"], ["man", "."], ["nonsense"]],
 	[Args ++ ["--socket", Socket] || Args <- Asking] ++ Help ++ Alone.
 
 %% Every page that is served, and some that are not.
@@ -121,15 +129,29 @@ pages() ->
 	["/", "/livez", "/readyz", "/readyz?postgres=1", "/metrics", "/api/v1/status", "/api/v1/members",
 		"/api/v1/matrix", "/api/v1/matrix?full=1", "/api/v1/connect", "/api/v1/nothing"].
 
+%% From the first event on, and until the daemon ends it.
+open_stream(Address) ->
+	Stream = http_client:connect(Address),
+	ok = http_client:send(Stream, "GET /api/v1/events?last=200 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+	Stream.
+
+%% What `man` has written.
+manual(#{directory := Directory}) ->
+	[_ | _] = Names = filelib:wildcard("*.1", Directory),
+	[begin
+		{ok, Page} = file:read_file(filename:join(Directory, Name)),
+		{Name, Page}
+	end || Name <- Names].
+
 addresses(#{socket := Socket, options := #{flags := #{"--http" := Http}}}) ->
 	[_, Port] = string:split(Http, ":"),
 	[{{local, Socket}, 0}, {?HTTP, list_to_integer(Port)}].
 
 %% The channel is made from the cookie, as for those who configure none.
-start(Lab, Format) ->
+start(Lab, Format, Environment) ->
 	_ = write_file(Lab, "announce-interval = \"1s\"\n"),
 	Http = "127.0.0.1:" ++ integer_to_list(free_port:pick()),
-	pgmesh:start(Lab, #{env => [{"PGMESH_CONFIG", "pgmesh.toml"}],
+	pgmesh:start(Lab, #{env => [{"PGMESH_CONFIG", "pgmesh.toml"} | Environment],
 		flags => #{"--http" => Http, "--log" => "trace", "--log-format" => Format, "--database-url" => false,
 			"--channel" => false, "--announce-interval" => false, "--introduce" => "local"}}).
 
