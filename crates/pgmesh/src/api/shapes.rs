@@ -2,8 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// In seconds, to the millisecond.
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
 
 /// What `/api/v1/status` and `pgmesh status --json` say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,7 +149,7 @@ impl From<pgmesh_mesh::Matrix> for Matrix {
             one_way_seen_by: matrix.one_way_seen_by,
             unknown: matrix.unknown,
             excluded: matrix.excluded,
-            age_s: matrix.age.as_secs_f64(),
+            age_s: seconds(matrix.age),
             links: Some(matrix.links),
         }
     }

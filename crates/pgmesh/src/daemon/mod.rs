@@ -8,6 +8,7 @@ mod local_names;
 mod log_limit;
 mod metrics;
 mod news;
+mod postgres_view;
 mod reload;
 mod run_loop;
 mod service_manager;

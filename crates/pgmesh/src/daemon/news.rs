@@ -116,7 +116,7 @@ impl News {
                 let millis = after.as_millis();
                 let message = format!("{a} and {b} are connected again, after {millis} ms");
                 let mut news = Self::info("healed", message).node(a).peer(b);
-                news.event.after_s = Some(after.as_secs_f64());
+                news.event.after_s = Some(shapes::seconds(*after));
                 news.limited("healed")
             }
             Event::NotIntroduced { to, peer, outcome } => not_introduced(to, peer, outcome),

@@ -138,9 +138,6 @@ fn log_errors(errors: &ConfigErrors) {
     for error in &errors.0 {
         tracing::error!(kind = "bad_setting", "{error}");
     }
-    let count = errors.0.len();
-    tracing::error!(
-        kind = "not_reloaded",
-        "not reloaded: everything stays as it was ({count} errors)"
-    );
+    let message = "not reloaded: everything stays as it was (mend the file, and reload again)";
+    tracing::error!(kind = "not_reloaded", errors = errors.0.len(), "{message}");
 }

@@ -1,17 +1,17 @@
 //! What the daemon shows of itself: status, members, readiness.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pgmesh_discovery::{PostgresError, PostgresErrorKind};
+use pgmesh_discovery::PostgresError;
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
 use pgmesh_mesh::{AnnounceScope, IntroduceScope, JoinScope, Mesh, State, Time};
 use pgmesh_name::NodeName;
-use tracing::Level;
 
 use super::news::News;
-use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status};
+use super::postgres_view::{PostgresState, PostgresView};
+use crate::api::shapes::{Counts, Epmd, Error, Member, Postgres, Scopes, Status, seconds};
 use crate::settings::{Change, Database, EpmdMode, RunSettings, Warning};
 
 /// What the mesh does not know: the edges' own state.
@@ -23,62 +23,6 @@ pub(super) struct View {
     links: HashMap<NodeName, LinkView>,
     reached: Reached,
     stopping: bool,
-}
-
-struct PostgresView {
-    state: PostgresState,
-    error: Option<Error>,
-    bad_payloads: BTreeMap<&'static str, u64>,
-    outage: Option<Outage>,
-}
-
-/// Since we last heard.
-#[derive(Clone, Copy)]
-struct Outage {
-    began_at: Instant,
-    /// Sessions that failed, the one that was lost included.
-    failures: u32,
-}
-
-/// Whether we hear, and if not why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PostgresState {
-    /// There is no database.
-    Off,
-    /// There is no session yet, or none of our words came back on it yet.
-    Connecting,
-    /// We hear.
-    Listening,
-    /// The session stands, and our words no longer come back.
-    Deaf,
-    /// There is no session.
-    Down,
-}
-
-impl PostgresState {
-    /// Every state, for tables and metrics.
-    pub(super) const ALL: [Self; 5] = [
-        Self::Off,
-        Self::Connecting,
-        Self::Listening,
-        Self::Deaf,
-        Self::Down,
-    ];
-
-    /// The word of the JSON shapes.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Connecting => "connecting",
-            Self::Listening => "listening",
-            Self::Deaf => "deaf",
-            Self::Down => "down",
-        }
-    }
-
-    pub(super) fn labels() -> Vec<&'static str> {
-        Self::ALL.iter().map(|state| state.as_str()).collect()
-    }
 }
 
 struct LinkView {
@@ -97,24 +41,15 @@ struct Reached {
 
 impl View {
     pub(super) fn new(settings: RunSettings, creation: u32) -> Self {
-        let state = match settings.database {
-            Some(_) => PostgresState::Connecting,
-            None => PostgresState::Off,
-        };
         let reached = Reached {
             // There is nobody to have us.
             epmd: settings.epmd == EpmdMode::None,
             ..Reached::default()
         };
         Self {
+            postgres: PostgresView::new(settings.database.is_some()),
             settings,
             creation,
-            postgres: PostgresView {
-                state,
-                error: None,
-                bad_payloads: BTreeMap::new(),
-                outage: None,
-            },
             epmd_registered: false,
             links: HashMap::new(),
             reached,
@@ -199,60 +134,27 @@ impl View {
         news.node(&self.settings.name)
     }
 
-    /// The session listens; only an echo proves that it hears. Until then the last
-    /// error stands.
     pub(super) fn postgres_up(&mut self) {
-        self.postgres.state = PostgresState::Connecting;
+        self.postgres.up();
     }
 
-    /// Repeated failures of one kind are no news.
     pub(super) fn postgres_down(&mut self, error: &PostgresError) -> Option<News> {
-        let kind = error.kind();
-        self.postgres.state = match kind {
-            PostgresErrorKind::Deaf => PostgresState::Deaf,
-            _ => PostgresState::Down,
-        };
-        let known = self.postgres.error.as_ref();
-        let news = known.is_none_or(|known| known.kind != kind.as_str());
-        let outage = self.postgres.outage.get_or_insert_with(|| Outage {
-            began_at: Instant::now(),
-            failures: 0,
-        });
-        outage.failures += 1;
-        self.postgres.error = Some(Error {
-            kind: kind.as_str().to_owned(),
-            message: error.to_string(),
-        });
-        news.then(|| {
-            let news = News::warn("postgres", error.to_string()).kind(kind.as_str());
-            news.state(self.postgres.state.as_str())
-                .node(&self.settings.name)
-        })
+        let news = self.postgres.down(error)?;
+        Some(news.node(&self.settings.name))
+    }
+
+    pub(super) fn postgres_ended(&mut self) -> News {
+        self.postgres.ended().node(&self.settings.name)
+    }
+
+    pub(super) fn echo_heard(&mut self) -> Option<News> {
+        self.reached.echo = true;
+        let news = self.postgres.echo()?;
+        Some(news.node(&self.settings.name))
     }
 
     pub(super) fn bad_payload(&mut self, kind: &'static str) {
-        *self.postgres.bad_payloads.entry(kind).or_default() += 1;
-    }
-
-    /// Only a bug can bring that about.
-    pub(super) fn postgres_ended(&mut self) -> News {
-        self.postgres.state = PostgresState::Down;
-        let message = "postgres: the session broke off (please report this)";
-        let news = News::new(Level::ERROR, "postgres", message).kind("internal");
-        news.state("down").node(&self.settings.name)
-    }
-
-    /// News if we did not hear before.
-    pub(super) fn echo_heard(&mut self) -> Option<News> {
-        self.reached.echo = true;
-        let news = self.postgres.state != PostgresState::Listening;
-        self.postgres.state = PostgresState::Listening;
-        self.postgres.error = None;
-        let outage = self.postgres.outage.take();
-        news.then(|| {
-            let news = outage.map_or_else(first_heard, heard_again);
-            news.state("listening").node(&self.settings.name)
-        })
+        self.postgres.bad_payload(kind);
     }
 
     pub(super) fn leads(&self) -> News {
@@ -272,7 +174,7 @@ impl View {
     }
 
     pub(super) fn ready(&self, with_postgres: bool) -> Result<(), &'static str> {
-        let listening = self.postgres.state == PostgresState::Listening;
+        let listening = self.postgres.state() == PostgresState::Listening;
         if self.stopping {
             Err("stopping")
         } else if !self.reached.epmd {
@@ -288,12 +190,8 @@ impl View {
         }
     }
 
-    pub(super) fn postgres_state(&self) -> PostgresState {
-        self.postgres.state
-    }
-
-    pub(super) fn bad_payloads(&self) -> &BTreeMap<&'static str, u64> {
-        &self.postgres.bad_payloads
+    pub(super) fn postgres(&self) -> &PostgresView {
+        &self.postgres
     }
 
     pub(super) fn is_registered(&self) -> bool {
@@ -321,7 +219,7 @@ impl View {
             node: self.settings.name.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             creation: self.creation,
-            uptime_s: seconds(now, Time::ZERO),
+            uptime_s: ago(now, Time::ZERO),
             frozen: mesh.is_frozen(),
             ready: ready.is_ok(),
             not_ready_because: ready.err().map(str::to_owned),
@@ -332,12 +230,12 @@ impl View {
             },
             leader: mesh.leads(),
             postgres: Postgres {
-                state: self.postgres.state.as_str().to_owned(),
+                state: self.postgres.state().as_str().to_owned(),
                 channel: database.and_then(Database::shown_channel),
                 channel_from_cookie: database.is_some_and(|d| d.channel_from_cookie),
-                last_echo_s: mesh.last_echo_at().map(|at| seconds(now, at)),
-                bad_payloads: self.postgres.bad_payloads.iter().map(owned).collect(),
-                error: self.postgres.error.clone(),
+                last_echo_s: mesh.last_echo_at().map(|at| ago(now, at)),
+                bad_payloads: self.postgres.bad_payloads().iter().map(owned).collect(),
+                error: self.postgres.error().cloned(),
             },
             epmd: Epmd {
                 mode: self.settings.epmd.as_str().to_owned(),
@@ -380,13 +278,13 @@ impl View {
             state: member.state().as_str().to_owned(),
             hidden: member.is_hidden(),
             local: mesh.is_local(name),
-            since_s: seconds(now, member.since()),
+            since_s: ago(now, member.since()),
             creation: member.peer().map(|peer| peer.creation),
             otp: link.and_then(|link| link.otp.clone()),
             direction: link
                 .filter(|_| is_up)
                 .map(|link| link.direction.as_str().to_owned()),
-            last_heard_s: member.last_heard_at().map(|at| seconds(now, at)),
+            last_heard_s: member.last_heard_at().map(|at| ago(now, at)),
             attempts: member.attempts(),
             error: member.failure().filter(|_| !is_up).map(|failure| Error {
                 kind: failure.kind.to_owned(),
@@ -394,22 +292,6 @@ impl View {
             }),
         }
     }
-}
-
-fn first_heard() -> News {
-    News::info("postgres", "postgres: listening")
-}
-
-fn heard_again(outage: Outage) -> News {
-    let (after, failures) = (outage.began_at.elapsed(), outage.failures);
-    let message = format!(
-        "postgres: listening again, after {:.1} s and {failures} failures",
-        after.as_secs_f64()
-    );
-    let mut news = News::info("postgres", message);
-    news.event.after_s = Some(after.as_secs_f64());
-    news.event.attempts = Some(failures);
-    news
 }
 
 fn shown(warning: &Warning) -> Error {
@@ -423,7 +305,7 @@ fn owned((kind, count): (&&'static str, &u64)) -> (String, u64) {
     ((*kind).to_owned(), *count)
 }
 
-/// How long ago, in seconds to the millisecond.
-fn seconds(now: Time, at: Time) -> f64 {
-    (now.since(at).as_secs_f64() * 1000.0).round() / 1000.0
+/// How long ago.
+fn ago(now: Time, at: Time) -> f64 {
+    seconds(now.since(at))
 }

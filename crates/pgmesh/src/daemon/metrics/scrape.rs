@@ -9,8 +9,8 @@ use pgmesh_name::{NameError, NodeName};
 
 use super::Metrics;
 use super::table::{self, MAX_LABELLED_NODES};
+use crate::daemon::postgres_view::PostgresState;
 use crate::daemon::run_loop::Daemon;
-use crate::daemon::view::PostgresState;
 
 /// Everything that is asked for at a scrape, from those who know it.
 pub(super) struct Moment<'a> {
@@ -35,8 +35,8 @@ impl Daemon {
             mesh: &self.mesh,
             min_cluster: self.view.min_cluster(),
             announce_interval: self.view.announce_interval(),
-            postgres: self.view.postgres_state(),
-            bad_payloads: self.view.bad_payloads(),
+            postgres: self.view.postgres().state(),
+            bad_payloads: self.view.postgres().bad_payloads(),
             is_registered: self.view.is_registered(),
             is_ready: self.view.ready(false).is_ok(),
             directions: self.view.directions().collect(),

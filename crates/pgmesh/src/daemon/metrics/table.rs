@@ -6,7 +6,7 @@ use pgmesh_dist::{Direction, FailureKind};
 use pgmesh_mesh::{Counts, IgnoredName, IntroductionOutcome, PairCounts};
 use pgmesh_name::NameError;
 
-use crate::daemon::view::PostgresState;
+use crate::daemon::postgres_view::PostgresState;
 
 /// Up to so many nodes have series of their own. Names come over the network, and
 /// each one costs its place in Prometheus for as long as that keeps anything.
