@@ -194,8 +194,9 @@ impl View {
         &self.postgres
     }
 
-    pub(super) fn is_registered(&self) -> bool {
-        self.epmd_registered
+    /// `None` if there is no EPMD to have us.
+    pub(super) fn is_registered(&self) -> Option<bool> {
+        (self.settings.epmd != EpmdMode::None).then_some(self.epmd_registered)
     }
 
     /// Who dialled, for each link that is up.

@@ -20,7 +20,7 @@ pub(super) struct Moment<'a> {
     pub(super) announce_interval: Duration,
     pub(super) postgres: PostgresState,
     pub(super) bad_payloads: &'a BTreeMap<&'static str, u64>,
-    pub(super) is_registered: bool,
+    pub(super) is_registered: Option<bool>,
     pub(super) is_ready: bool,
     pub(super) directions: Vec<Direction>,
     pub(super) traffic: NodeTraffic,
@@ -166,7 +166,9 @@ impl Metrics {
     fn show_daemon(&self, moment: &Moment<'_>) {
         self.set(&table::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         self.set(&table::READY, &[], yes(moment.is_ready));
-        self.set(&table::EPMD_REGISTERED, &[], yes(moment.is_registered));
+        if let Some(is_registered) = moment.is_registered {
+            self.set(&table::EPMD_REGISTERED, &[], yes(is_registered));
+        }
         self.set(&table::EVENT_READERS, &[], number(moment.event_readers));
     }
 }

@@ -208,7 +208,7 @@ table! {
     READY = Metric::gauge("pgmesh_ready",
         "Whether /readyz says yes");
     EPMD_REGISTERED = Metric::gauge("pgmesh_epmd_registered",
-        "Whether EPMD has us; without it other nodes cannot dial us");
+        "Whether EPMD has us; without it other nodes cannot dial us. Absent with --epmd none");
     EVENT_READERS = Metric::gauge("pgmesh_event_readers",
         "Who reads the stream of events");
 }

@@ -57,7 +57,7 @@ fn scraped(metrics: &Metrics, mesh: &Mesh, names: &[NodeName]) -> String {
         announce_interval: Duration::from_secs(5),
         postgres: PostgresState::Listening,
         bad_payloads: &BTreeMap::from([("at_signs", 12)]),
-        is_registered: true,
+        is_registered: Some(true),
         is_ready: true,
         directions: names.iter().map(|_| Direction::Initiator).collect(),
         traffic: traffic_of(names),
@@ -209,7 +209,7 @@ fn what_happens_is_counted() {
 }
 
 #[test]
-fn without_a_database_there_is_nothing_to_be_up() {
+fn what_there_is_not_is_neither_up_nor_registered() {
     let (mesh, _) = mesh_of(0);
     let bad_payloads = BTreeMap::new();
     let moment = Moment {
@@ -219,7 +219,7 @@ fn without_a_database_there_is_nothing_to_be_up() {
         announce_interval: Duration::from_secs(5),
         postgres: PostgresState::Off,
         bad_payloads: &bad_payloads,
-        is_registered: false,
+        is_registered: None,
         is_ready: false,
         directions: Vec::new(),
         traffic: NodeTraffic::default(),
@@ -228,5 +228,6 @@ fn without_a_database_there_is_nothing_to_be_up() {
     };
     let text = Metrics::new().unwrap().scrape(&moment);
     assert!(!text.contains("pgmesh_postgres_up "));
+    assert!(!text.contains("pgmesh_epmd_registered "));
     assert_has(&text, &["pgmesh_postgres_state{state=\"off\"} 1"]);
 }
