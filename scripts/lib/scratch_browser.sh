@@ -3,12 +3,14 @@
 
 BROWSER_SESSION=
 
-# browser_start WIDTH HEIGHT: returns when it can be told what to open.
+# browser_start WIDTH HEIGHT: returns when it can be told what to open. Not at port 0:
+# an ephemeral port that is free for IPv4 may be taken for IPv6, and it wants both.
 browser_start() {
-	scratch_start chromedriver KILL chromedriver --port=0
-	await 20 browser_port >/dev/null || die "chromedriver does not start: $(cat "$SCRATCH/chromedriver.log")"
-	BROWSER_SESSION=http://127.0.0.1:$(browser_port)/session
-	local id
+	local id port
+	port=$(free_port)
+	scratch_start chromedriver KILL chromedriver --port="$port"
+	await 20 browser_has_started || die "chromedriver does not start: $(cat "$SCRATCH/chromedriver.log")"
+	BROWSER_SESSION=http://127.0.0.1:$port/session
 	# The pipe ends the browser with its driver.
 	id=$(browser_post '' '{"capabilities": {"alwaysMatch": {"goog:chromeOptions": {
 		"args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
@@ -18,8 +20,8 @@ browser_start() {
 	BROWSER_SESSION+=/$id
 }
 
-browser_port() {
-	sed -n 's/.*started successfully on port \([0-9]*\).*/\1/p' "$SCRATCH/chromedriver.log" | grep .
+browser_has_started() {
+	grep -q 'started successfully' "$SCRATCH/chromedriver.log"
 }
 
 # browser_post PATH JSON: prints the value of the answer.
