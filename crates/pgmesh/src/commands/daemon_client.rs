@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::UsageError;
 use crate::api::shapes::Failed;
-use crate::settings::{default_socket, service_socket, short_host};
+use crate::settings::{SERVICE_FOLDER, default_socket, service_socket, short_host};
 
 /// How long the daemon may take to answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -206,7 +206,7 @@ fn unreachable(error: io::Error, socket: &Path) -> anyhow::Error {
 
 /// What to say where no daemon answers; another name's socket is the usual cause.
 fn no_daemon(socket: &Path) -> String {
-    let service = Path::new("/run/pgmesh");
+    let service = Path::new(SERVICE_FOLDER);
     let folders = [socket.parent().unwrap_or(service), service];
     let found: BTreeSet<_> = folders.into_iter().flat_map(daemons_in).collect();
     let found = found.into_iter().collect::<Vec<_>>().join(", ");

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use pgmesh_discovery::PostgresError;
 use pgmesh_dist::{Direction, LinkId, PeerInfo};
@@ -202,14 +201,6 @@ impl View {
     /// Who dialled, for each link that is up.
     pub(super) fn directions(&self) -> impl Iterator<Item = Direction> {
         self.links.values().map(|link| link.direction)
-    }
-
-    pub(super) fn min_cluster(&self) -> usize {
-        self.settings.min_cluster
-    }
-
-    pub(super) fn announce_interval(&self) -> Duration {
-        self.settings.announce_interval
     }
 
     pub(super) fn status(&self, now: Time, mesh: &Mesh) -> Status {

@@ -15,6 +15,7 @@ mod file_values;
 mod raw;
 mod reload;
 mod run;
+mod socket;
 mod table;
 mod warning;
 
@@ -23,9 +24,8 @@ pub(crate) use duration::parse_duration;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use raw::RawValue;
 pub(crate) use reload::Change;
-pub(crate) use run::{
-    Database, EpmdMode, LogFormat, RunSettings, default_socket, service_socket, short_host,
-};
+pub(crate) use run::{Database, EpmdMode, LogFormat, RunSettings, short_host};
+pub(crate) use socket::{SERVICE_FOLDER, default_socket, service_socket};
 pub(crate) use table::{Setting, TABLE};
 pub(crate) use warning::Warning;
 

@@ -14,6 +14,7 @@ use pgmesh_name::{AllowList, NodeName};
 
 use super::duration::{parse_duration, parse_size};
 use super::raw::{RawSettings, Source};
+use super::socket::default_socket;
 use super::table::TABLE;
 use super::{
     ConfigError, ConfigErrors, CookieSource, Warning, epmd_addresses, epmd_port, read_cookie,
@@ -542,23 +543,6 @@ fn unknown_variables() -> impl Iterator<Item = Warning> {
 pub(crate) fn short_host() -> String {
     let host = gethostname::gethostname().to_string_lossy().into_owned();
     host.split('.').next().unwrap_or("localhost").to_owned()
-}
-
-/// Where the control socket of this node is, unless `--socket` says otherwise.
-pub(crate) fn default_socket(name: &NodeName) -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(runtime) => socket_below(Path::new(&runtime), name),
-        None => service_socket(name),
-    }
-}
-
-/// Where a service has it, which is of no user's session.
-pub(crate) fn service_socket(name: &NodeName) -> PathBuf {
-    socket_below(Path::new("/run"), name)
-}
-
-fn socket_below(runtime: &Path, name: &NodeName) -> PathBuf {
-    runtime.join("pgmesh").join(format!("{name}.sock"))
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ impl Daemon {
         let moment = Moment {
             now,
             mesh: &self.mesh,
-            min_cluster: self.view.min_cluster(),
-            announce_interval: self.view.announce_interval(),
+            min_cluster: self.view.settings().min_cluster,
+            announce_interval: self.view.settings().announce_interval,
             postgres: self.view.postgres().state(),
             bad_payloads: self.view.postgres().bad_payloads(),
             is_registered: self.view.is_registered(),
