@@ -6,15 +6,19 @@
 //! or a clock, and answers, refuses and closes as OTP's does.
 //!
 //! Sources: erl_dist_protocol, "EPMD Protocol", and OTP's daemon itself, which
-//! `tests/like_otp.rs` compares with this one.
+//! `tests/like_otp` compares with this one.
 
 mod bind;
 mod client;
 pub mod codec;
 mod connection;
+mod held;
 mod mapper;
 mod names;
+mod roll;
 mod server;
+mod unfinished;
+mod watched;
 
 pub use bind::{BindError, bind, parse_addresses};
 pub use client::{EpmdError, Registration, UNREACHABLE_REMEDY, ask, lookup, names, register};

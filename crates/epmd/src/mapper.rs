@@ -27,7 +27,7 @@ pub enum Commands {
 pub struct Asker {
     /// Whether it is on this host: others may look names up, and nothing else.
     pub local: bool,
-    /// A number that dumps show for it: OTP's EPMD shows its file descriptor.
+    /// Its number, which dumps show: OTP's EPMD shows its file descriptor.
     pub connection: i32,
 }
 
@@ -45,8 +45,8 @@ pub struct Answer {
 pub enum Then {
     /// It is closed.
     Close,
-    /// It is closed, and so is the one that holds this registration.
-    CloseHolder(RegistrationId),
+    /// It is closed, and so is this one, whose registration was taken away.
+    CloseHolder(i32),
     /// It is held until its peer closes or says something, and this registration as
     /// long: tell [`Mapper::gone`] of its end. One that was refused is held, too.
     Hold(Option<RegistrationId>),
@@ -142,9 +142,9 @@ impl Mapper {
             return Answer::silence();
         }
         match self.names.unregister_name(name) {
-            Some(id) => Answer {
+            Some(holder) => Answer {
                 reply: Bytes::from_static(b"STOPPED"),
-                then: Then::CloseHolder(id),
+                then: Then::CloseHolder(holder),
             },
             // OTP's EPMD says both; who asks reads seven bytes.
             None => Answer::close(Bytes::from_static(b"NOEXISTSTOPPED")),
@@ -249,11 +249,9 @@ mod tests {
             assert!(!mapper.names.is_empty());
         }
         let mut mapper = mapper(Commands::Relaxed);
-        let Then::Hold(Some(id)) = ask(&mut mapper, alive2("a"), LOCAL).then else {
-            panic!("not registered");
-        };
+        ask(&mut mapper, alive2("a"), LOCAL);
         let stopped = ask(&mut mapper, Request::Stop(b"a"), LOCAL);
-        assert_eq!(stopped.then, Then::CloseHolder(id));
+        assert_eq!(stopped.then, Then::CloseHolder(LOCAL.connection));
         assert!(mapper.names.is_empty());
     }
 }

@@ -1,18 +1,18 @@
 //! The names that EPMD holds, and those that it held.
 //!
-//! Finding a name costs the same however many there are. Lists are in the order of
-//! OTP's EPMD: the newest first, and of those that are gone the oldest first.
+//! Lists are in the order of OTP's EPMD: the newest first, and of those that are gone
+//! the oldest first.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use crate::codec::{self, NodeInfo};
+use crate::roll::Roll;
 
-/// How many names that are gone are remembered, as OTP's EPMD does.
-const MAX_UNUSED: usize = 1001;
+/// How many names that are gone are left when another comes, as with OTP's EPMD; only
+/// under `-d` that keeps five.
+const MAX_UNUSED: usize = 1000;
 /// Smaller creations are those of old nodes.
 const FIRST_CREATION: u32 = 4;
 /// Old nodes see a creation modulo this.
@@ -24,12 +24,9 @@ pub struct RegistrationId(u64);
 
 #[derive(Debug)]
 pub(crate) struct Names {
-    active: HashMap<Arc<[u8]>, Active>,
-    order: BTreeMap<Reverse<RegistrationId>, Arc<[u8]>>,
-    unused: HashMap<Arc<[u8]>, Unused>,
-    /// By when they went.
-    unused_order: BTreeMap<u64, Arc<[u8]>>,
-    last_id: u64,
+    active: Roll<Active>,
+    /// In the order in which they went.
+    unused: Roll<Unused>,
     last_creation: u32,
     /// Made when it is asked for, and kept until something changes.
     listing: Option<Bytes>,
@@ -37,7 +34,6 @@ pub(crate) struct Names {
 
 #[derive(Debug)]
 struct Active {
-    id: RegistrationId,
     creation: u32,
     port: u16,
     connection: i32,
@@ -47,7 +43,6 @@ struct Active {
 
 #[derive(Debug)]
 struct Unused {
-    gone: u64,
     creation: u32,
     port: u16,
     connection: i32,
@@ -57,11 +52,8 @@ impl Names {
     /// Two that run one after the other should begin at different creations.
     pub(crate) fn new(first_creation: u32) -> Self {
         Self {
-            active: HashMap::new(),
-            order: BTreeMap::new(),
-            unused: HashMap::new(),
-            unused_order: BTreeMap::new(),
-            last_id: 0,
+            active: Roll::default(),
+            unused: Roll::default(),
             last_creation: first_creation,
             listing: None,
         }
@@ -73,42 +65,38 @@ impl Names {
         info: &NodeInfo<'_>,
         connection: i32,
     ) -> Option<(RegistrationId, u32)> {
-        if self.active.contains_key(info.name) {
+        if self.active.get(info.name).is_some() {
             return None;
         }
-        let name: Arc<[u8]> = info.name.into();
-        let before = self.unused.remove(&name);
-        if let Some(before) = &before {
-            self.unused_order.remove(&before.gone);
-        }
-        let creation = self.next_creation(before.map(|before| before.creation));
-        let id = RegistrationId(self.next_id());
+        let before = self.unused.remove(info.name);
+        let creation = self.next_creation(before.map(|(_, before)| before.creation));
         let active = Active {
-            id,
             creation,
             port: info.port,
             connection,
             reply: codec::encode_port2(info),
         };
-        self.order.insert(Reverse(id), name.clone());
-        self.active.insert(name, active);
-        self.forget_the_oldest();
+        let id = RegistrationId(self.active.push(info.name.into(), active));
+        if self.unused.len() > MAX_UNUSED {
+            self.unused.pop_first();
+        }
         self.listing = None;
         Some((id, creation))
     }
 
     /// Takes a registration away. One that is gone already is no matter.
-    pub(crate) fn unregister(&mut self, id: RegistrationId) {
-        if let Some(name) = self.order.remove(&Reverse(id)) {
-            self.retire(name);
+    pub(crate) fn unregister(&mut self, RegistrationId(id): RegistrationId) {
+        if let Some((name, active)) = self.active.remove_at(id) {
+            self.retire(name, &active);
         }
     }
 
-    /// Takes the registration of a name away, if there is one.
-    pub(crate) fn unregister_name(&mut self, name: &[u8]) -> Option<RegistrationId> {
-        let id = self.active.get(name)?.id;
-        self.unregister(id);
-        Some(id)
+    /// Takes the registration of a name away, if there is one; returns the connection
+    /// that has held it.
+    pub(crate) fn unregister_name(&mut self, name: &[u8]) -> Option<i32> {
+        let (name, active) = self.active.remove(name)?;
+        self.retire(name, &active);
+        Some(active.connection)
     }
 
     /// PORT2_RESP for a name.
@@ -117,37 +105,32 @@ impl Names {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.active.is_empty()
+        self.active.len() == 0
     }
 
     /// NAMES_RESP of an EPMD at this port.
     pub(crate) fn listing(&mut self, port: u16) -> Bytes {
-        let Self {
-            active,
-            order,
-            listing,
-            ..
-        } = self;
+        let active = &self.active;
         let make = || {
             let mut lines = BytesMut::from(&codec::encode_names_head(port)[..]);
-            for (name, active) in in_order(active, order.values()) {
+            for (name, active) in active.iter().rev() {
                 codec::names_line(&mut lines, name, active.port);
             }
             lines.freeze()
         };
-        listing.get_or_insert_with(make).clone()
+        self.listing.get_or_insert_with(make).clone()
     }
 
     /// The answer to a dump, for people who look for a fault.
     pub(crate) fn dump(&self, port: u16) -> Bytes {
         let mut text = BytesMut::from(&codec::encode_names_head(port)[..]);
-        for (name, active) in in_order(&self.active, self.order.values()) {
+        for (name, active) in self.active.iter().rev() {
             let (port, fd) = (active.port, active.connection);
             text.put_slice(b"active name     <");
             text.put_slice(name);
             text.put_slice(format!("> at port {port}, fd = {fd}\n\0").as_bytes());
         }
-        for (name, unused) in in_order(&self.unused, self.unused_order.values()) {
+        for (name, unused) in self.unused.iter() {
             let (port, fd) = (unused.port, unused.connection);
             text.put_slice(b"old/unused name <");
             text.put_slice(name);
@@ -156,27 +139,14 @@ impl Names {
         text.freeze()
     }
 
-    fn retire(&mut self, name: Arc<[u8]>) {
-        let Some(active) = self.active.remove(&name) else {
-            return;
-        };
+    fn retire(&mut self, name: Arc<[u8]>, active: &Active) {
         let unused = Unused {
-            gone: self.next_id(),
             creation: active.creation,
             port: active.port,
             connection: active.connection,
         };
-        self.unused_order.insert(unused.gone, name.clone());
-        self.unused.insert(name, unused);
+        self.unused.push(name, unused);
         self.listing = None;
-    }
-
-    fn forget_the_oldest(&mut self) {
-        while self.unused.len() > MAX_UNUSED
-            && let Some((_, name)) = self.unused_order.pop_first()
-        {
-            self.unused.remove(&name);
-        }
     }
 
     /// A new one each time, also in the two bits that old nodes see of it.
@@ -189,18 +159,6 @@ impl Names {
         self.last_creation = creation;
         creation
     }
-
-    fn next_id(&mut self) -> u64 {
-        self.last_id += 1;
-        self.last_id
-    }
-}
-
-fn in_order<'a, T>(
-    names: &'a HashMap<Arc<[u8]>, T>,
-    order: impl Iterator<Item = &'a Arc<[u8]>>,
-) -> impl Iterator<Item = (&'a [u8], &'a T)> {
-    order.filter_map(|name| Some((&**name, names.get(name)?)))
 }
 
 #[cfg(test)]
@@ -227,11 +185,12 @@ mod tests {
         assert_eq!(names.register(&info("a"), 2), None);
         names.unregister(id);
         assert!(names.is_empty() && names.lookup(b"a").is_none());
-        let (again, _) = names.register(&info("a"), 2).unwrap();
+        names.register(&info("a"), 2).unwrap();
         // The end of the first life must not end the second.
         names.unregister(id);
         assert!(names.lookup(b"a").is_some());
-        assert_eq!(names.unregister_name(b"a"), Some(again));
+        assert_eq!(names.unregister_name(b"a"), Some(2));
+        assert!(names.is_empty());
     }
 
     #[test]
@@ -283,7 +242,8 @@ mod tests {
             let (id, _) = names.register(&info(&format!("n{number}")), 1).unwrap();
             names.unregister(id);
         }
-        assert!(names.unused.len() <= MAX_UNUSED + 1);
-        assert_eq!(names.unused.len(), names.unused_order.len());
+        assert_eq!(names.unused.len(), MAX_UNUSED + 1);
+        names.register(&info("another"), 1).unwrap();
+        assert_eq!(names.unused.len(), MAX_UNUSED);
     }
 }

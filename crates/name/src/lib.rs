@@ -1,4 +1,4 @@
-//! Erlang node names, and who may be dialled.
+//! Erlang node names, who may be dialled, and where.
 //!
 //! A name comes from outside in many shapes: a Postgres payload, an EPMD
 //! listing, a handshake, a flag. It is parsed here once; everything behind
@@ -8,6 +8,8 @@
 
 mod allow;
 mod node_name;
+mod peers;
 
 pub use allow::{AllowError, AllowList};
 pub use node_name::{AliveName, NameError, NameForm, NodeName};
+pub use peers::{PeerAddress, PeerError, PeerMap};

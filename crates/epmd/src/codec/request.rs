@@ -53,11 +53,6 @@ impl<'a> Request<'a> {
         request
     }
 
-    /// Whether this, read, would be a registration.
-    pub fn registers(request: &[u8]) -> bool {
-        request.first() == Some(&ALIVE2_REQ)
-    }
-
     /// Reads what came behind the length.
     ///
     /// # Errors

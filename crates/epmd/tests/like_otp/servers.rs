@@ -40,15 +40,21 @@ impl Drop for Server {
     }
 }
 
+/// That of the machine, or the program that `OTP_EPMD` names, of another release say:
+/// it gets epmd's options, and ends with its standard input.
 pub(crate) fn otp_epmd(relaxed: bool) -> Peer {
     let port = free_port();
-    let mut command = Command::new("epmd");
+    let program = std::env::var_os("OTP_EPMD").unwrap_or_else(|| "epmd".into());
+    let mut command = Command::new(program);
     command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
     if relaxed {
         command.arg("-relaxed_command_check");
     }
     let quiet = command.env_remove("ERL_EPMD_ADDRESS").stderr(Stdio::null());
-    let child = quiet.spawn().expect("epmd of OTP must be on PATH");
+    let child = quiet
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("epmd of OTP must be on PATH, or OTP_EPMD must name it");
     Peer::new(port, Server::Otp(child))
 }
 
