@@ -14,6 +14,9 @@ mod connect;
 mod conninfo;
 mod ears;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identify;
 mod keeper;
 mod nearest;

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode as WireMode;
 
-use crate::conninfo::{Conninfo, Place, Server, TargetSession, passfile};
+use crate::conninfo::{Conninfo, Password, Place, Server, TargetSession, passfile};
 use crate::session::Session;
 use crate::tls::LazyTls;
 use crate::{PostgresError, PostgresErrorKind};
@@ -305,16 +305,16 @@ impl Connector {
             config.options(options);
         }
         if let Some(password) = self.password(&door.server).await {
-            config.password(password);
+            config.password(password.expose());
         }
         config
     }
 
     /// The one that was given, else the one in the password file, which is read
     /// each time: it may have been changed.
-    async fn password(&self, server: &Server) -> Option<String> {
+    async fn password(&self, server: &Server) -> Option<Password> {
         if let Some(password) = &self.conninfo.password {
-            return Some(password.expose().to_owned());
+            return Some(password.clone());
         }
         let file = self.conninfo.passfile.clone()?;
         let (database, user) = (self.conninfo.database.clone(), self.conninfo.user.clone());

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 /// The surroundings that libpq looks at for what a connection string leaves out.
 #[derive(Clone, Default)]
 pub struct Environment {
-    variables: BTreeMap<String, String>,
+    variables: BTreeMap<String, Zeroizing<String>>,
     home: Option<PathBuf>,
     user: Option<String>,
 }
 
-/// `PGPASSWORD` is among the variables: none is shown.
+/// `PGPASSWORD` is among the variables: none is shown, and all are wiped.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment").finish_non_exhaustive()
@@ -26,9 +28,11 @@ impl Environment {
         home: Option<PathBuf>,
         user: Option<String>,
     ) -> Self {
-        let set = |(_, value): &(String, String)| !value.is_empty();
+        let variables = variables.into_iter().filter(|(_, value)| !value.is_empty());
         Self {
-            variables: variables.into_iter().filter(set).collect(),
+            variables: variables
+                .map(|(name, value)| (name, Zeroizing::new(value)))
+                .collect(),
             home,
             user,
         }
@@ -55,7 +59,7 @@ impl Environment {
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str)
+        self.variables.get(name).map(|value| value.as_str())
     }
 
     /// A file below the home, as libpq's defaults are.

@@ -29,7 +29,8 @@ pub(super) fn parse(text: &str) -> Result<Parameters, ConninfoError> {
 /// character as it is.
 fn value(text: &str) -> Result<(String, &str), ConninfoError> {
     let quoted = text.starts_with('\'');
-    let mut value = String::new();
+    // Large enough from the start: what grows leaves copies of a password behind.
+    let mut value = String::with_capacity(text.len());
     let mut chars = text.char_indices().skip(usize::from(quoted));
     while let Some((at, char)) = chars.next() {
         match char {

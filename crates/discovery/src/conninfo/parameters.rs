@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use zeroize::Zeroizing;
+
 use super::error::ConninfoErrorKind;
 use super::keywords::{self, KEYWORDS, Keyword, Meaning, Origin};
 use super::{ConninfoError, Environment};
@@ -16,8 +18,9 @@ pub(super) struct Parameters {
     pub(super) names_may_be_secret: bool,
 }
 
+/// Wiped when dropped: one of them is a password.
 struct Value {
-    text: String,
+    text: Zeroizing<String>,
     origin: Origin,
 }
 
@@ -89,6 +92,7 @@ impl Parameters {
     }
 
     fn insert(&mut self, name: &'static str, text: String, origin: Origin) {
+        let text = Zeroizing::new(text);
         self.values.insert(name, Value { text, origin });
     }
 

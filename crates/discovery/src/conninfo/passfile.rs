@@ -3,6 +3,10 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
+use super::Password;
+
 /// Whom a password is wanted for.
 pub(crate) struct Wanted<'a> {
     pub(crate) host: &'a str,
@@ -13,13 +17,14 @@ pub(crate) struct Wanted<'a> {
 
 /// The first password that fits; none from a file that is not there, nor from
 /// one that others may read (see [`problem`]).
-pub(crate) fn password(file: &Path, wanted: &Wanted<'_>) -> Option<String> {
+pub(crate) fn password(file: &Path, wanted: &Wanted<'_>) -> Option<Password> {
     let metadata = std::fs::metadata(file).ok()?;
     if !metadata.is_file() || is_exposed(&metadata) {
         return None;
     }
-    let text = std::fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| password_of(line, wanted))
+    let text = Zeroizing::new(std::fs::read_to_string(file).ok()?);
+    let password = text.lines().find_map(|line| password_of(line, wanted))?;
+    Some(Password::new(password))
 }
 
 /// What keeps a file from being used, as a warning.
@@ -29,6 +34,18 @@ pub(super) fn problem(file: &Path) -> Option<String> {
         let file = file.display();
         format!("password file {file} is not used: others can read it (chmod 600 it)")
     })
+}
+
+/// Any text as a line.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_line(line: &str) {
+    let wanted = Wanted {
+        host: "h",
+        port: 5432,
+        database: "d",
+        user: "u",
+    };
+    let _ = password_of(line, &wanted);
 }
 
 fn is_exposed(metadata: &std::fs::Metadata) -> bool {
@@ -53,7 +70,8 @@ fn password_of(line: &str, wanted: &Wanted<'_>) -> Option<String> {
 
 /// Up to the next colon, which a backslash takes as it is.
 fn field(text: &str) -> (String, &str) {
-    let mut field = String::new();
+    // Large enough from the start: what grows leaves copies behind.
+    let mut field = String::with_capacity(text.len());
     let mut chars = text.char_indices();
     while let Some((at, char)) = chars.next() {
         match char {

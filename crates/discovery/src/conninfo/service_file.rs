@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 use super::error::ConninfoErrorKind;
 use super::{ConninfoError, Environment};
 
@@ -15,7 +17,7 @@ pub(super) fn read(
     environment: &Environment,
 ) -> Result<Vec<(String, String)>, ConninfoError> {
     for file in files(environment) {
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let text = Zeroizing::new(std::fs::read_to_string(&file).unwrap_or_default());
         if let Some(pairs) = section(&text, service)? {
             return Ok(pairs);
         }

@@ -10,6 +10,7 @@ use native_tls::{Certificate, Identity};
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
+use zeroize::Zeroizing;
 
 use crate::conninfo::{IdentityFiles, RootCertificates, SslMode, TlsSettings};
 
@@ -111,7 +112,7 @@ fn key_fits(certificate: &[u8], key: &[u8]) -> bool {
 
 /// The key as PKCS#8, the only form that native-tls takes, from PKCS#1, SEC1 or
 /// PKCS#8, in PEM or DER, with or without a password.
-fn load_key(files: &IdentityFiles) -> Result<Vec<u8>, FileProblem> {
+fn load_key(files: &IdentityFiles) -> Result<Zeroizing<Vec<u8>>, FileProblem> {
     let file = &files.key;
     let metadata = fs::metadata(file).map_err(|_| FileProblem::NoKey(file.clone()))?;
     if !metadata.is_file() {
@@ -122,11 +123,12 @@ fn load_key(files: &IdentityFiles) -> Result<Vec<u8>, FileProblem> {
     if metadata.mode() & forbidden != 0 {
         return Err(FileProblem::ExposedKey(file.clone()));
     }
-    let bytes = read(file)?;
+    let bytes = Zeroizing::new(read(file)?);
     let password = files.key_password.as_ref().map_or("", |text| text.expose());
     let key = parse_key(&bytes, password);
     let pem = key.and_then(|key| key.private_key_to_pem_pkcs8());
-    pem.map_err(|error| FileProblem::BadKey(file.clone(), error))
+    pem.map(Zeroizing::new)
+        .map_err(|error| FileProblem::BadKey(file.clone(), error))
 }
 
 fn parse_key(bytes: &[u8], password: &str) -> Result<PKey<Private>, ErrorStack> {
