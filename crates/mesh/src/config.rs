@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgmesh_name::{AllowList, NodeName};
+use pgmesh_name::{AllowList, NodeName, PeerMap};
 
 /// Settings of a [`crate::Mesh`]. Durations are those of the command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,9 @@ pub struct Config {
     pub announce: AnnounceScope,
     /// Which names may be dialled.
     pub allow: AllowList,
+    /// Who is known without having been heard, dialled from the start and never
+    /// forgotten. Where they listen is of no matter here, only that it has changed.
+    pub peers: PeerMap,
     /// How often names are announced, before jitter.
     pub announce_interval: Duration,
     /// How long a name without a link must be silent before it is forgotten.
@@ -97,6 +100,7 @@ impl Config {
             join: JoinScope::All,
             announce: AnnounceScope::Local,
             allow: AllowList::default(),
+            peers: PeerMap::default(),
             announce_interval: Duration::from_secs(5),
             expiry: Duration::from_secs(60),
             introduce: IntroduceScope::Local,

@@ -9,6 +9,7 @@ use pgmesh_name::NodeName;
 use crate::Time;
 use crate::action::IntroductionId;
 use crate::backoff::jittered;
+use crate::flapping::{self, Flapping};
 
 /// Introductions under way at one time, in all and at one node: each is a process
 /// on a node that may wait seven seconds for a silent address.
@@ -43,6 +44,8 @@ pub(crate) struct Apart {
     pub(crate) since: Time,
     /// Introductions in a row that brought nothing.
     pub(crate) failures: u32,
+    /// How often in a row it was healed and did not hold.
+    flaps: u32,
     /// Whether one was made at all.
     pub(crate) was_introduced: bool,
     /// Whether they were linked before.
@@ -78,21 +81,25 @@ pub(crate) struct Introductions {
     busy: BTreeMap<NodeName, usize>,
     last_id: u64,
     hurried_at: Option<Time>,
+    flapping: Flapping,
 }
 
 impl Introductions {
     /// Notes that a pair is apart. It is introduced at `due_at`, unless `None`; a
     /// time that was set before stands if it is earlier.
     pub(crate) fn apart(&mut self, pair: &Pair, now: Time, due_at: Option<Time>) {
-        let entry = self.apart.entry(pair.clone()).or_insert(Apart {
+        let flapping = &mut self.flapping;
+        let entry = self.apart.entry(pair.clone()).or_insert_with(|| Apart {
             since: now,
             failures: 0,
+            flaps: flapping.lost(pair, now),
             was_introduced: false,
             was_linked: false,
             is_ours: false,
             due_at: None,
         });
         entry.is_ours |= due_at.is_some();
+        let due_at = due_at.map(|at| at.max(entry.since + flapping::wait(entry.flaps)));
         let is_sooner = match (entry.due_at, due_at) {
             (None, Some(_)) => true,
             (Some(planned), Some(at)) => entry.failures == 0 && at < planned,
@@ -121,9 +128,13 @@ impl Introductions {
     }
 
     /// Takes a pair off: it is linked, or need not be.
-    pub(crate) fn settle(&mut self, pair: &Pair) -> Option<Apart> {
+    pub(crate) fn settle(&mut self, pair: &Pair, linked: bool, now: Time) -> Option<Apart> {
         self.set_due(pair, None);
-        self.apart.remove(pair)
+        let apart = self.apart.remove(pair)?;
+        if linked && (apart.was_introduced || apart.flaps > 0) {
+            self.flapping.healed(pair, apart.flaps, now);
+        }
+        Some(apart)
     }
 
     /// The next pair to introduce, by the node that is asked for less; between equals
@@ -334,7 +345,7 @@ mod tests {
         }
         assert_eq!(waits[0], SECOND_TRY);
         assert!(waits[1] < waits[4] && waits[11] <= LONGEST.mul_f64(1.2));
-        introductions.settle(&pair);
+        introductions.settle(&pair, true, now);
         introductions.apart(&pair, now, Some(now));
         assert!(
             introductions.next(now).is_some(),
@@ -372,7 +383,7 @@ mod tests {
         }
         let now = at(20_000);
         assert!(introductions.next_at(at(1)).is_some());
-        introductions.settle(&pairs[0]);
+        introductions.settle(&pairs[0], true, now);
         introductions.hurry(now);
         assert!(introductions.next(now).is_some());
     }
@@ -383,7 +394,12 @@ mod tests {
         let pair = pair("a@h", "b@h");
         introductions.apart(&pair, at(0), Some(at(0)));
         introductions.next(at(0)).unwrap();
-        assert!(introductions.settle(&pair).unwrap().was_introduced);
+        assert!(
+            introductions
+                .settle(&pair, false, at(0))
+                .unwrap()
+                .was_introduced
+        );
         introductions.apart(&pair, at(1), Some(at(1)));
         assert_eq!(
             introductions.next(at(1)),
@@ -391,7 +407,7 @@ mod tests {
             "the first is still under way"
         );
         introductions.answered(IntroductionId(1), true, at(1), LONGEST, &mut rng());
-        introductions.settle(&pair);
+        introductions.settle(&pair, false, at(1));
         let Introductions {
             apart,
             due,

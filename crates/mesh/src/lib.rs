@@ -20,6 +20,7 @@ mod backoff;
 mod config;
 mod edges;
 mod event;
+mod flapping;
 mod input;
 mod introductions;
 mod member;

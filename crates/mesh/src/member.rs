@@ -73,12 +73,16 @@ pub struct Member {
     pub(crate) last_dial_at: Option<Time>,
     pub(crate) next_dial_at: Option<Time>,
     pub(crate) attempts: u32,
+    /// Of which kind they were, also while a link stands.
+    pub(crate) attempts_of: Option<Retry>,
     pub(crate) failure: Option<Failure>,
     /// Whether the last that it said was goodbye.
     pub(crate) leaving: bool,
     /// Whether it is in `init:stop`, as it says itself.
     pub(crate) stopping: bool,
     pub(crate) hold: Option<Hold>,
+    /// Whether the settings name it.
+    pub(crate) is_configured: bool,
     /// Whether a linked one may be passed on.
     pub(crate) is_allowed: bool,
     pub(crate) watch: Watch,
@@ -100,10 +104,12 @@ impl Member {
             last_dial_at: None,
             next_dial_at: None,
             attempts: 0,
+            attempts_of: None,
             failure: None,
             leaving: false,
             stopping: false,
             hold: None,
+            is_configured: false,
             is_allowed: true,
             watch: Watch::Off,
             otp: None,
@@ -164,6 +170,11 @@ impl Member {
         self.peer.is_some()
     }
 
+    /// Whether anybody could have made its name up: such names are bounded.
+    pub(crate) fn is_newcomer(&self) -> bool {
+        !self.is_proven() && !self.is_configured
+    }
+
     /// Neither linked nor being dialled.
     pub(crate) fn is_idle(&self) -> bool {
         !matches!(self.state, State::Dialing(_) | State::Up(_))
@@ -220,13 +231,15 @@ impl Member {
         self.leaving = true;
         if self.is_idle() && self.hold.is_none() {
             self.state = State::Left;
-            self.next_dial_at = None;
+            self.next_dial_at = self.next_dial_at.filter(|_| self.is_configured);
         }
     }
 
-    /// Who said goodbye is left alone until it is heard again.
+    /// Who said goodbye is left alone until it is heard again; who is configured may
+    /// never be heard.
     pub(crate) fn dial_again_at(&mut self, at: Time) {
-        self.next_dial_at = Some(at).filter(|_| !self.leaving && self.hold.is_none());
+        let stays = !self.leaving || self.is_configured;
+        self.next_dial_at = Some(at).filter(|_| stays && self.hold.is_none());
     }
 
     /// A name that was just heard is dialled as soon as the least gap allows.
@@ -247,20 +260,18 @@ impl Member {
     }
 
     pub(crate) fn on_dial_failed(&mut self, failure: Failure) {
-        // Each reason to wait counts for itself: a node that was away for long is
-        // not made to wait a minute for having said no once.
-        let same = self
-            .failure
-            .as_ref()
-            .is_some_and(|last| last.retry == failure.retry);
-        self.attempts = if same {
-            self.attempts.saturating_add(1)
-        } else {
-            1
-        };
+        self.count_attempt(failure.retry);
         self.state = self.state_after(&failure);
         self.hidden |= failure.retry == Retry::NotOurs;
         self.failure = Some(failure);
+    }
+
+    /// Each reason to wait counts for itself: a node that was away for long, or that came
+    /// and went, is not made to wait a minute for having said no once.
+    fn count_attempt(&mut self, retry: Retry) {
+        let same = self.attempts_of.replace(retry) == Some(retry);
+        let before = if same { self.attempts } else { 0 };
+        self.attempts = before.saturating_add(1);
     }
 
     pub(crate) fn on_dial_given_up(&mut self) {
@@ -287,12 +298,10 @@ impl Member {
     /// every link would be dialled several times a second.
     pub(crate) fn on_link_down(&mut self, now: Time, failure: Failure) {
         let linked_at = self.last_linked_at.unwrap_or(now);
-        let lived = now.since(linked_at) >= LIVED;
-        self.attempts = if lived {
-            1
-        } else {
-            self.attempts.saturating_add(1)
-        };
+        if now.since(linked_at) >= LIVED {
+            self.attempts = 0;
+        }
+        self.count_attempt(failure.retry);
         self.state = self.state_without_link(State::Down);
         self.last_linked_at = Some(now);
         self.failure = Some(failure);
@@ -360,11 +369,43 @@ mod tests {
     use super::*;
 
     fn failure() -> Failure {
+        failure_of(Retry::Soon)
+    }
+
+    fn failure_of(retry: Retry) -> Failure {
         Failure {
             kind: "closed_by_peer",
             message: String::new(),
-            retry: Retry::Soon,
+            retry,
         }
+    }
+
+    fn peer() -> Peer {
+        Peer {
+            name: "a@h".parse().unwrap(),
+            creation: 1,
+            hidden: false,
+        }
+    }
+
+    #[test]
+    fn each_reason_to_wait_counts_for_itself() {
+        let second = |n| Time::from_start(Duration::from_secs(n));
+        let mut member = Member::new(second(0));
+        let mut link = |from, to, retry| {
+            member.on_link_up(second(from), peer(), LinkId(from));
+            member.on_link_down(second(to), failure_of(retry));
+            member.attempts()
+        };
+        assert_eq!(link(1, 2, Retry::Soon), 1);
+        assert_eq!(link(3, 4, Retry::Soon), 2);
+        assert_eq!(link(5, 6, Retry::Slowly), 1);
+        assert_eq!(link(7, 8, Retry::Slowly), 2);
+        assert_eq!(link(9, 30, Retry::Slowly), 1);
+        member.on_dial_failed(failure_of(Retry::Slowly));
+        assert_eq!(member.attempts(), 2);
+        member.on_dial_failed(failure());
+        assert_eq!(member.attempts(), 1);
     }
 
     #[test]
@@ -374,12 +415,7 @@ mod tests {
         member.on_dial_started(second(2), DialId(1));
         member.on_dial_failed(failure());
         assert_eq!(member.since(), second(1));
-        let peer = Peer {
-            name: "a@h".parse().unwrap(),
-            creation: 1,
-            hidden: false,
-        };
-        member.on_link_up(second(3), peer, LinkId(1));
+        member.on_link_up(second(3), peer(), LinkId(1));
         assert_eq!(member.since(), second(3));
         member.on_link_down(second(4), failure());
         member.on_dial_started(second(5), DialId(2));

@@ -1,7 +1,9 @@
 //! The state machine itself: names, dials, links, and what becomes of them. What
 //! the nodes see of each other is in `healing`, this host's nodes in `local`, what
-//! people ask for in `holding`, what new settings bring in `reconfiguring`.
+//! people ask for in `holding`, whom the settings name in `configured`, what new
+//! settings bring in `reconfiguring`.
 
+mod configured;
 mod healing;
 mod holding;
 mod local;
@@ -83,9 +85,10 @@ impl Ears {
 }
 
 impl Mesh {
-    /// A mesh that knows nobody yet. Equal seeds give equal jitter.
+    /// A mesh that knows nobody yet but those whom the settings name; they are dialled
+    /// at its first timeout. Equal seeds give equal jitter.
     pub fn new(config: Config, seed: u64) -> Self {
-        Self {
+        let mut mesh = Self {
             config,
             rng: fastrand::Rng::with_seed(seed),
             now: Time::ZERO,
@@ -105,7 +108,9 @@ impl Mesh {
             stopping: false,
             actions: VecDeque::new(),
             events: VecDeque::new(),
-        }
+        };
+        mesh.learn_configured();
+        mesh
     }
 
     /// Takes in one input. `now` must not go back; an earlier one counts as the
@@ -322,14 +327,25 @@ impl Mesh {
 
     /// Makes sure that a heard name has its place, at another's cost if need be.
     fn admit(&mut self, name: &NodeName) {
-        if self.members.get(name).is_some_and(Member::is_proven) {
-            return;
-        }
         if !self.members.contains_key(name) {
-            self.members.insert(name.clone(), Member::new(self.now));
+            self.members.insert(name.clone(), self.new_member(name));
             self.events.push_back(Event::Heard(name.clone()));
         }
-        if let Some(evicted) = self.newcomers.heard(name) {
+        self.bound(name);
+    }
+
+    fn new_member(&self, name: &NodeName) -> Member {
+        Member {
+            is_configured: self.is_configured(name),
+            ..Member::new(self.now)
+        }
+    }
+
+    /// Puts a newcomer among those of whom the oldest makes room.
+    fn bound(&mut self, name: &NodeName) {
+        let is_newcomer = self.members.get(name).is_some_and(Member::is_newcomer);
+        let evicted = is_newcomer.then(|| self.newcomers.heard(name)).flatten();
+        if let Some(evicted) = evicted {
             self.drop_member(&evicted);
         }
     }
@@ -357,9 +373,8 @@ impl Mesh {
         self.stop_watching(&name);
         self.newcomers.forget_name(&name);
         self.turns.leave(&name);
-        let now = self.now;
-        let member = self.members.entry(name.clone());
-        let member = member.or_insert_with(|| Member::new(now));
+        let (now, newcomer) = (self.now, self.new_member(&name));
+        let member = self.members.entry(name.clone()).or_insert(newcomer);
         if let State::Dialing(dial) = member.state {
             self.turns.ended(dial);
             // It may be another dial than the one that this link came from.
@@ -401,9 +416,11 @@ impl Mesh {
         });
         // A remote shell or another tool that came by itself and has left, or a
         // node that is not ours to dial.
-        let visitor = member.hidden && member.last_heard_at.is_none();
-        if visitor || self.reason_to_ignore(name).is_some() {
+        let is_wanted = member.last_heard_at.is_some() || member.is_configured;
+        let is_visitor = member.hidden && !is_wanted;
+        if is_visitor || self.reason_to_ignore(name).is_some() {
             self.drop_member(name);
+            self.learn_if_configured(name);
         } else if let Some(member) = self.members.get_mut(name) {
             let retry = failure.retry;
             member.on_link_down(self.now, failure);
@@ -425,7 +442,7 @@ impl Mesh {
         let retry = failure.retry;
         member.on_dial_failed(failure.clone());
         let wait = own_retry(retry, member.attempts, &mut self.rng);
-        if member.is_proven() || !self.newcomers.is_crowded() {
+        if !member.is_newcomer() || !self.newcomers.is_crowded() {
             member.dial_again_at(self.now + wait);
         }
         if retry != Retry::NotOurs {
@@ -491,11 +508,11 @@ impl Mesh {
         };
         let due = member.next_dial_at.is_some_and(|at| at <= self.now);
         if due && member.is_idle() && !self.stopping {
-            if member.is_proven() {
-                self.dial(name);
-            } else {
+            if member.is_newcomer() {
                 self.turns.wait(name);
                 self.await_turn(name);
+            } else {
+                self.dial(name);
             }
         }
         self.reschedule(name);
@@ -524,7 +541,7 @@ impl Mesh {
         self.last_dial += 1;
         let dial = DialId(self.last_dial);
         member.on_dial_started(self.now, dial);
-        if !member.is_proven() {
+        if member.is_newcomer() {
             self.turns.started(name, dial, self.now);
         }
         self.actions.push_back(Action::Dial {
@@ -541,7 +558,7 @@ impl Mesh {
         };
         member.on_dial_given_up();
         let wait = own_retry(Retry::Soon, member.attempts, &mut self.rng);
-        if !self.newcomers.is_crowded() {
+        if !member.is_newcomer() || !self.newcomers.is_crowded() {
             member.dial_again_at(self.now + wait);
         }
         self.reschedule(name);
@@ -569,7 +586,8 @@ impl Mesh {
         };
         let last_sign = member.last_sign_of_life().unwrap_or(Time::ZERO);
         let silent_for = self.now.since(last_sign.max(hearing_since));
-        member.is_idle() && member.hold.is_none() && silent_for >= self.config.expiry
+        let may_be_forgotten = !member.is_configured && member.hold.is_none();
+        member.is_idle() && may_be_forgotten && silent_for >= self.config.expiry
     }
 
     fn reschedule(&mut self, name: &NodeName) {

@@ -10,7 +10,7 @@ use pgmesh_mesh::{
     Action, Config, DialId, Failure, Input, IntroduceScope, JoinScope, LinkId, Mesh, PairCounts,
     Peer, Retry, State, Time,
 };
-use pgmesh_name::{AllowList, NodeName};
+use pgmesh_name::{AllowList, NodeName, PeerMap};
 use proptest::prelude::*;
 
 fn name(number: u8) -> NodeName {
@@ -37,15 +37,37 @@ fn config() -> impl Strategy<Value = Config> {
         Just(IntroduceScope::All)
     ];
     let allows = prop_oneof![Just("*@*"), Just("n?@*"), Just("*@h1"), Just("nobody@*")];
-    (joins, introduces, allows, any::<bool>()).prop_map(|(join, introduce, allow, watch_edges)| {
-        Config {
+    (joins, introduces, allows, any::<bool>(), peers()).prop_map(
+        |(join, introduce, allow, watch_edges, peers)| Config {
             join,
             introduce,
             watch_edges,
+            peers,
             allow: AllowList::parse([allow]).unwrap(),
             ..Config::new(name(0))
+        },
+    )
+}
+
+/// Some of the names, our own perhaps among them, each at one of two ports.
+fn peers() -> impl Strategy<Value = PeerMap> {
+    proptest::collection::btree_map(0u8..12, 1u16..3, 0..4).prop_map(|ports| {
+        let mut peers = PeerMap::default();
+        for (number, port) in ports {
+            peers.add(&format!("{}={port}", name(number))).unwrap();
         }
+        peers
     })
+}
+
+/// Whom the settings name and let us join, and the mesh does not know.
+fn unknown_peers(config: &Config, mesh: &Mesh) -> Vec<NodeName> {
+    let may_join = |peer: &&NodeName| config.join == JoinScope::All || mesh.is_local(peer);
+    let others = config.peers.names().filter(|peer| **peer != config.own);
+    let unknown = others
+        .filter(may_join)
+        .filter(|peer| mesh.member(peer).is_none());
+    unknown.cloned().collect()
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -57,6 +79,8 @@ fn input() -> impl Strategy<Value = Input> {
     });
     prop_oneof![
         names().prop_map(Input::HeardName),
+        names().prop_map(Input::HeardGoodbye),
+        names().prop_map(Input::Forget),
         Just(Input::EchoHeard),
         (peer, 0u64..4).prop_map(|(peer, link)| Input::LinkUp {
             peer,
@@ -125,11 +149,12 @@ proptest! {
     #[test]
     fn never_dials_itself_and_always_moves_on(
         steps in proptest::collection::vec((0u64..4_000, input()), 1..200),
+        first in config(),
         seed: u64,
     ) {
-        let mut mesh = Mesh::new(Config::new(name(0)), seed);
+        let mut mesh = Mesh::new(first.clone(), seed);
         let mut now = Time::ZERO;
-        let mut config = Config::new(name(0));
+        let mut config = first;
         for (wait, input) in steps {
             if let Input::Reconfigured(new) = &input {
                 config = (**new).clone();
@@ -159,6 +184,7 @@ proptest! {
             }
             while mesh.poll_event().is_some() {}
             prop_assert!(mesh.members().count() < 12);
+            prop_assert_eq!(unknown_peers(&config, &mesh), []);
             prop_assert_eq!(mesh.pair_counts(), pairs_listed(&mesh));
             let states = mesh.counts().by_state();
             let visible: usize = states.iter().map(|(_, count)| count).sum();

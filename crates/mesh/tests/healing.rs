@@ -57,6 +57,14 @@ fn faults_then_peace(world: &mut World) {
     assert_meshed(world);
 }
 
+#[test]
+fn after_any_faults_configured_nodes_are_one_mesh_without_epmd_and_postgres() {
+    for seed in 0..300 {
+        let nodes = 2 + usize::try_from(seed % 7).unwrap();
+        with_seed(seed, &Setup::configured(nodes), faults_then_peace);
+    }
+}
+
 /// Every mixture of who speaks, who watches, who prunes, by the seed.
 fn any_mixture(seed: u64, sidecars: bool) -> Setup {
     let mut rng = fastrand::Rng::with_seed(seed);

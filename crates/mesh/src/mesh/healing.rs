@@ -197,13 +197,14 @@ impl Mesh {
         let pair = Pair::new(a, b);
         let edge = self.edges.edge(a, b);
         if !self.should_be_linked(a, b) || !matches!(edge, Edge::Missing | Edge::OneWay) {
-            let Some(apart) = self.introductions.settle(&pair) else {
+            let linked = edge == Edge::Linked;
+            let Some(apart) = self.introductions.settle(&pair, linked, self.now) else {
                 return;
             };
-            if apart.failures > 0 && edge == Edge::Linked {
+            if apart.failures > 0 && linked {
                 self.introductions.hurry(self.now);
             }
-            if apart.was_introduced && apart.was_linked && edge == Edge::Linked {
+            if apart.was_introduced && apart.was_linked && linked {
                 self.events.push_back(Event::Healed {
                     a: pair.0,
                     b: pair.1,

@@ -76,7 +76,8 @@ impl Mesh {
 
     pub(super) fn on_forget(&mut self, name: &NodeName) {
         // A dial under way is given up.
-        if self.members.contains_key(name) && self.link(name).is_none() {
+        let is_idle = self.members.contains_key(name) && self.link(name).is_none();
+        if is_idle && !self.is_configured(name) {
             self.forget(name);
         }
     }

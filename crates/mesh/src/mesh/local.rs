@@ -35,6 +35,13 @@ impl Mesh {
         self.locals.names.contains(name) || name.host() == self.config.own.host()
     }
 
+    /// Whether it runs on our host: EPMD says so, or its link does. Without an EPMD
+    /// nobody else could tell.
+    fn runs_here(&self, name: &NodeName) -> bool {
+        let is_linked = self.link(name).is_some();
+        self.locals.names.contains(name) || (is_linked && self.is_local(name))
+    }
+
     pub(super) fn on_local_names(&mut self, names: Vec<NodeName>) {
         let mut listed: BTreeSet<_> = names.into_iter().collect();
         listed.remove(&self.config.own);
@@ -90,7 +97,7 @@ impl Mesh {
     /// A node of ours that has just been proven is said at once, and not with the
     /// next announcement.
     pub(super) fn announce_newcomer(&mut self, name: &NodeName) {
-        if self.locals.names.contains(name) && self.announce_at.is_some() {
+        if self.runs_here(name) && self.announce_at.is_some() {
             self.announce_at = Some(self.now);
         }
     }
@@ -98,11 +105,11 @@ impl Mesh {
     /// Ourselves, and this host's nodes that a handshake has proven: a name that is
     /// said becomes an atom on every node that hears it.
     pub(super) fn names_to_announce(&self) -> Vec<NodeName> {
-        let is_good = |name: &&NodeName| {
-            let member = self.members.get(*name);
-            member.is_some_and(|member| member.is_proven() && member.may_be_announced())
+        let is_good = |(name, member): &(&NodeName, &Member)| {
+            self.runs_here(name) && member.is_proven() && member.may_be_announced()
         };
-        let locals = self.locals.names.iter().filter(is_good).cloned();
+        let locals = self.members.iter().filter(is_good);
+        let locals = locals.map(|(name, _)| name.clone());
         std::iter::once(self.config.own.clone())
             .chain(locals)
             .collect()

@@ -22,9 +22,11 @@ impl Mesh {
         }
         let old = std::mem::replace(&mut self.config, new);
         let others = self.allow_anew();
+        self.configure_anew(&old.peers);
         for name in self.names() {
             self.judge_again(&name);
         }
+        self.learn_configured();
         if old.watch_edges != self.config.watch_edges {
             self.watch_all_anew();
         }
@@ -68,7 +70,7 @@ impl Mesh {
         }
     }
 
-    fn stop_dialling(&mut self, name: &NodeName) {
+    pub(super) fn stop_dialling(&mut self, name: &NodeName) {
         self.turns.leave(name);
         let Some(member) = self.members.get_mut(name) else {
             return;

@@ -7,7 +7,7 @@ use pgmesh_mesh::{
     Action, Config, DialId, Failure, Input, IntroduceScope, IntroductionId, IntroductionOutcome,
     LinkId, Peer, Retry, State, Time,
 };
-use pgmesh_name::{AllowList, NodeName};
+use pgmesh_name::{AllowList, NodeName, PeerMap};
 
 use super::daemon::Daemon;
 use super::fabric::Fabric;
@@ -33,6 +33,9 @@ pub struct Setup {
     /// Whether nodes cut others off that somebody has lost
     /// (`prevent_overlapping_partitions`).
     pub overlapping_prevented: bool,
+    /// Whether the daemons' settings name every node, and there is neither Postgres nor
+    /// EPMD.
+    pub configured: bool,
 }
 
 impl Setup {
@@ -46,6 +49,7 @@ impl Setup {
             watch_edges: false,
             prune: false,
             overlapping_prevented: false,
+            configured: false,
         }
     }
 
@@ -56,6 +60,14 @@ impl Setup {
             introduce: IntroduceScope::Local,
             watch_edges: true,
             ..Self::joining(nodes, nodes)
+        }
+    }
+
+    /// The same, from the daemons' settings alone.
+    pub fn configured(nodes: usize) -> Self {
+        Self {
+            configured: true,
+            ..Self::sidecars(nodes)
         }
     }
 
@@ -223,13 +235,14 @@ impl World {
             cuts: BTreeSet::new(),
             refusing: BTreeSet::new(),
             link_lives: BTreeMap::new(),
-            postgres_up: true,
+            postgres_up: false,
             queue: Queue::new(),
             rng: fastrand::Rng::with_seed(seed),
             last_link: 0,
             lives: 0,
             numbers: BTreeMap::new(),
         };
+        world.start_postgres();
         for node in 0..nodes {
             let host = format!("10.0.{}.{}", node / 256, node % 256);
             let name: NodeName = format!("n{node}@{host}").parse().unwrap();
@@ -529,7 +542,7 @@ impl World {
     }
 
     fn start_postgres(&mut self) {
-        self.postgres_up = true;
+        self.postgres_up = !self.setup.configured;
     }
 
     fn start_daemon(&mut self, daemon: usize) {
@@ -558,8 +571,17 @@ impl World {
             introduce: self.setup.introduce,
             watch_edges: self.setup.watch_edges,
             prune: self.setup.prune,
+            peers: self.peers(),
             ..Config::new(own)
         }
+    }
+
+    fn peers(&self) -> PeerMap {
+        let mut peers = PeerMap::default();
+        for beam in self.beams.iter().filter(|_| self.setup.configured) {
+            peers.add(&format!("{}=9100", beam.name)).unwrap();
+        }
+        peers
     }
 
     fn local_node(&self, daemon: usize) -> Option<usize> {
@@ -569,7 +591,7 @@ impl World {
 
     /// EPMD lists what lives on the daemon's host.
     fn ask_epmd(&mut self, daemon: usize, life: u32) {
-        if self.life(daemon) != Some(life) {
+        if self.life(daemon) != Some(life) || self.setup.configured {
             return;
         }
         let again = Happening::AskEpmd { daemon, life };
