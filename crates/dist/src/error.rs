@@ -50,6 +50,22 @@ pub enum FailureKind {
     Malformed,
     /// The peer speaks TLS (`-proto_dist inet_tls`), and we do not.
     SpeaksTls,
+    /// We speak TLS, and the peer does not.
+    SpeaksPlain,
+    /// A certificate has expired, or is not valid yet.
+    TlsExpired,
+    /// The peer's certificate is for another host.
+    TlsWrongHost,
+    /// A certificate was signed by nobody whom the other side knows.
+    TlsUnknownAuthority,
+    /// One side shows no certificate, and the other demands one.
+    TlsNoCertificate,
+    /// The peer does not take our certificate, for reasons of its own.
+    TlsCertificateRejected,
+    /// Our own certificate, key or authorities cannot be used.
+    TlsFiles,
+    /// TLS failed otherwise.
+    Tls,
     /// The peer closed the connection.
     ClosedByPeer,
     /// We closed it.
@@ -75,6 +91,8 @@ pub enum Step {
     Epmd,
     /// Opening the connection.
     Connect,
+    /// Setting up TLS.
+    Tls,
     /// Waiting for the dialler's name.
     Name,
     /// Waiting for the status.
@@ -93,6 +111,7 @@ impl Step {
             Self::Resolve => "timeout_at_resolve",
             Self::Epmd => "timeout_at_epmd",
             Self::Connect => "timeout_at_connect",
+            Self::Tls => "timeout_at_tls",
             Self::Name => "timeout_at_name",
             Self::Status => "timeout_at_status",
             Self::Challenge => "timeout_at_challenge",
@@ -104,7 +123,7 @@ impl Step {
 
 impl FailureKind {
     /// Every kind, for tables.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 42] = [
         Self::HostUnknown,
         Self::AddressNotAllowed,
         Self::EpmdUnreachable,
@@ -113,6 +132,7 @@ impl FailureKind {
         Self::Timeout(Step::Resolve),
         Self::Timeout(Step::Epmd),
         Self::Timeout(Step::Connect),
+        Self::Timeout(Step::Tls),
         Self::Timeout(Step::Name),
         Self::Timeout(Step::Status),
         Self::Timeout(Step::Challenge),
@@ -131,6 +151,14 @@ impl FailureKind {
         Self::AlreadyLinked,
         Self::Malformed,
         Self::SpeaksTls,
+        Self::SpeaksPlain,
+        Self::TlsExpired,
+        Self::TlsWrongHost,
+        Self::TlsUnknownAuthority,
+        Self::TlsNoCertificate,
+        Self::TlsCertificateRejected,
+        Self::TlsFiles,
+        Self::Tls,
         Self::ClosedByPeer,
         Self::ClosedByUs,
         Self::Replaced,
@@ -162,6 +190,14 @@ impl FailureKind {
             Self::AlreadyLinked => "already_linked",
             Self::Malformed => "malformed",
             Self::SpeaksTls => "speaks_tls",
+            Self::SpeaksPlain => "speaks_plain",
+            Self::TlsExpired => "tls_expired",
+            Self::TlsWrongHost => "tls_wrong_host",
+            Self::TlsUnknownAuthority => "tls_unknown_authority",
+            Self::TlsNoCertificate => "tls_no_certificate",
+            Self::TlsCertificateRejected => "tls_certificate_rejected",
+            Self::TlsFiles => "tls_files",
+            Self::Tls => "tls",
             Self::ClosedByPeer => "closed_by_peer",
             Self::ClosedByUs => "closed_by_us",
             Self::Replaced => "replaced",
@@ -186,6 +222,13 @@ impl FailureKind {
                 | Self::LongShortNames
                 | Self::Flags
                 | Self::SpeaksTls
+                | Self::SpeaksPlain
+                | Self::TlsExpired
+                | Self::TlsWrongHost
+                | Self::TlsUnknownAuthority
+                | Self::TlsNoCertificate
+                | Self::TlsCertificateRejected
+                | Self::TlsFiles
                 | Self::NotPublic
                 | Self::FrameTooLarge
         )
@@ -202,20 +245,32 @@ impl FailureKind {
             Self::Timeout(Step::Resolve) => "check DNS here",
             Self::Timeout(Step::Epmd) => "is its EPMD port, 4369 by default, open to us?",
             Self::Timeout(Step::Connect) => "is its distribution port open to us?",
+            Self::Timeout(Step::Tls) => "does the peer speak TLS?",
             Self::Timeout(_) => "the node is busy or frozen, or it is no node that listens there",
             Self::CookieRejectedByPeer | Self::CookieRejectedByUs => "check --cookie-file",
             Self::NotAllowed => {
                 "its log says why: net_kernel:allow/1, or flags that its OTP release demands"
             }
-            Self::NameMismatch => "its port belongs to another node: stale EPMD or DNS entry",
+            Self::NameMismatch => {
+                "its port belongs to another node: a stale entry in EPMD, DNS or --peers"
+            }
             Self::OwnName => "give one of the two another --name",
             Self::LongShortNames => {
                 "all nodes need one form: a dot or an address after '@' in all names, or in none"
             }
             Self::Flags => "its OTP release is older than 23",
-            Self::SpeaksTls => {
-                "pgmesh links over plain TCP: give that node no -proto_dist inet_tls"
+            Self::SpeaksTls => "it runs with -proto_dist inet_tls: give --tls-optfile here",
+            Self::SpeaksPlain => "give that node -proto_dist inet_tls, or no --tls-* here",
+            Self::TlsExpired => "renew the certificate, and check both clocks",
+            Self::TlsWrongHost => "its certificate must name the host after the '@'",
+            Self::TlsUnknownAuthority => {
+                "give both sides the authority that signed the other's certificate"
             }
+            Self::TlsNoCertificate => {
+                "give the side that dials a certificate, or do not demand one"
+            }
+            Self::TlsCertificateRejected => "the peer's log says why",
+            Self::TlsFiles => TLS_FILE_REMEDY,
             Self::FrameTooLarge => "raise --max-frame if such messages are meant for us",
             Self::TickTimeout => "host or network is gone, or its net_ticktime is longer",
             _ => return None,
@@ -328,6 +383,7 @@ impl LinkError {
 }
 
 const LISTEN_REMEDY: &str = "choose another --listen";
+const TLS_FILE_REMEDY: &str = "give PEM files that this user may read";
 const NAME_TAKEN_REMEDY: &str = "is another node or pgmesh running under it? choose another --name";
 
 /// A node that could not start.
@@ -348,6 +404,9 @@ pub enum StartError {
         remedy = NAME_TAKEN_REMEDY
     )]
     NameTaken(NodeName),
+    /// A file of [`TlsConfig`](crate::TlsConfig) cannot be used.
+    #[error("cannot use TLS between nodes: {0} ({TLS_FILE_REMEDY})")]
+    Tls(#[from] crate::TlsFileError),
 }
 
 impl StartError {
@@ -356,6 +415,7 @@ impl StartError {
         match self {
             Self::Listen { .. } => "listen",
             Self::NameTaken(_) => "name_taken",
+            Self::Tls(_) => "tls_files",
         }
     }
 
@@ -364,6 +424,7 @@ impl StartError {
         match self {
             Self::Listen { .. } => LISTEN_REMEDY,
             Self::NameTaken(_) => NAME_TAKEN_REMEDY,
+            Self::Tls(_) => TLS_FILE_REMEDY,
         }
     }
 
@@ -410,6 +471,17 @@ pub enum CallError {
         /// The reason as Erlang prints it, cut short.
         reason: String,
     },
+    /// The process that was called is not there (`noproc`), or ended before it replied.
+    #[error("cannot call a process of {peer}: it is not there or has ended: {reason}")]
+    Down {
+        /// Its node.
+        peer: NodeName,
+        /// The reason as Erlang prints it, cut short.
+        reason: String,
+    },
+    /// The call could not be sent.
+    #[error(transparent)]
+    Send(#[from] crate::SendError),
     /// The answer is none that the called function gives.
     #[error("cannot call {0}: it gave another answer than that function does")]
     Unexpected(NodeName),
@@ -428,6 +500,8 @@ impl CallError {
             Self::Unreadable { .. } => "unreadable",
             Self::AnswerTooLarge { .. } => "answer_too_large",
             Self::Failed { .. } => "failed",
+            Self::Down { .. } => "down",
+            Self::Send(error) => error.kind(),
             Self::Unexpected(_) => "unexpected",
             Self::Unencodable(_) => "unencodable",
         }
@@ -435,10 +509,11 @@ impl CallError {
 
     /// Whether calling again can help by itself.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::NotLinked(_) | Self::LinkLost(_) | Self::Timeout(_)
-        )
+        match self {
+            Self::NotLinked(_) | Self::LinkLost(_) | Self::Timeout(_) => true,
+            Self::Send(error) => error.is_retryable(),
+            _ => false,
+        }
     }
 }
 
@@ -461,6 +536,7 @@ impl Failure {
         let waited_for = match step {
             Step::Resolve => "no answer from DNS in time",
             Step::Epmd => "no answer from its EPMD in time",
+            Step::Tls => "no TLS in time",
             Step::Connect => "no connection in time",
             Step::Name => "no name in time",
             Step::Status => "no status in time",
@@ -473,6 +549,9 @@ impl Failure {
 
     pub(crate) fn io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
+        if let Some(failure) = crate::tls::failure_of_stream(error) {
+            return failure;
+        }
         match error.kind() {
             ErrorKind::UnexpectedEof
             | ErrorKind::ConnectionReset

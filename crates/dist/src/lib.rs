@@ -4,6 +4,30 @@
 //! [`Node::connect`] dials another node by name; [`Node::call`] calls a function
 //! there; [`Node::watch`] follows whom a node is linked to. What happens to links is told by [`NodeEvents`].
 //!
+//! [`Node::mailbox`] and [`Node::register`] open a [`Mailbox`]: a process of ours that
+//! sends and receives, monitors, is monitored and linked, as a process of the BEAM.
+//! [`Node::gen_call`] calls a `gen_server`; [`Request`] and [`Node::reply`] make one.
+//!
+//! ```no_run
+//! # async fn echo() -> Result<(), Box<dyn std::error::Error>> {
+//! use pgmesh_dist::terms::{Atom, Term};
+//! use pgmesh_dist::{Cookie, Node, NodeConfig, Received};
+//!
+//! let config = NodeConfig::new("rust@127.0.0.1".parse()?, Cookie::new("secret"));
+//! let (node, _events) = Node::start(config).await?;
+//! let mailbox = node.register("rusty")?;
+//! let shell = ("shell", &"app@127.0.0.1".parse()?);
+//! mailbox.monitor(shell).await?;
+//! mailbox.send(shell, &Term::from(Atom::from("hello"))).await?;
+//! match mailbox.recv().await? {
+//!     Received::Message(term) => drop(term),
+//!     Received::Down { reason, .. } => drop(reason),
+//!     _ => {}
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The handshake and the table that settles simultaneous connects are pure state
 //! machines; frames, ticks and answers sit between them and the sockets.
 //! Nothing here knows of Postgres or decides whom to dial.
@@ -18,14 +42,18 @@ mod error;
 pub mod fuzzing;
 mod handshake;
 mod link;
+mod mailbox_error;
 mod node;
 pub mod terms;
+mod tls;
 
 pub use cookie::Cookie;
 pub use error::{CallError, ConnectError, FailureKind, LinkError, ProbeError, StartError, Step};
 pub use link::{LinkId, Traffic};
+pub use mailbox_error::{MailboxEnded, RegisterError, SendError};
 pub use node::{
-    CallLimits, Counters, Direction, Introduced, MeshIntent, Node, NodeConfig, NodeEvent,
-    NodeEvents, NodeTraffic, PeerInfo, Probed,
+    CallLimits, Caller, Counters, Destination, Direction, Introduced, Mailbox, MeshIntent, Node,
+    NodeConfig, NodeEvent, NodeEvents, NodeTraffic, PeerInfo, Probed, Received, Request, ServerRef,
 };
 pub use pgmesh_epmd as epmd;
+pub use tls::{KeyPassword, TlsConfig, TlsFileError, TlsRole, TlsVersions};

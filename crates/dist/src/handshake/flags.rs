@@ -43,6 +43,12 @@ pub(crate) fn suffice(peer: Flags) -> bool {
     peer.contains(DEMANDED)
 }
 
+/// Whether links to processes of a peer are ended with an acknowledgement: OTP 23.3
+/// and later.
+pub(crate) fn knows_unlink_id(peer: Flags) -> bool {
+    peer.contains(Flags::UNLINK_ID)
+}
+
 /// Whether a peer with these flags is a hidden node.
 pub(crate) fn is_hidden(peer: Flags) -> bool {
     !peer.contains(Flags::PUBLISHED)

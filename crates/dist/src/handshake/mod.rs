@@ -18,11 +18,11 @@ mod fuzz;
 pub(crate) use fuzz::fuzz_handshake;
 
 pub(crate) use acceptor::{Acceptor, Offer};
-pub(crate) use flags::is_hidden;
+pub(crate) use flags::{is_hidden, knows_unlink_id};
 pub(crate) use initiator::Initiator;
 pub(crate) use inquirer::Inquirer;
 pub(crate) use message::Status;
-pub(crate) use stream::{HandshakeStream, accept, dial, inquire};
+pub(crate) use stream::{HandshakeStream, LengthPrefix, accept, dial, inquire};
 
 use erl_dist::DistributionFlags;
 use pgmesh_name::NodeName;

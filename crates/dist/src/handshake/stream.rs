@@ -10,32 +10,36 @@ use super::{Acceptor, Initiator, Inquirer, Offer, Proven, acceptor, initiator, i
 use crate::Step;
 use crate::error::{Failure, FailureKind};
 
-/// The bytes of a frame's length in front of it: 2 over TCP.
-const LENGTH: usize = 2;
-
 /// How TLS begins to say that what it heard is no TLS (RFC 8446, "Record Layer");
 /// as the length of a frame it would be far too long.
-const TLS_ALERT: [u8; LENGTH] = [21, 3];
+const TLS_ALERT: [u8; 2] = [21, 3];
+
+/// The bytes of a frame's length in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LengthPrefix {
+    /// 2, over TCP.
+    Short,
+    /// 4, over TLS: there OTP uses one framing for handshake and link.
+    Long,
+}
 
 /// A stream of handshake frames. What was read beyond the handshake belongs to
 /// the link: take it with [`into_parts`](Self::into_parts).
 pub(crate) struct HandshakeStream<S> {
     stream: S,
+    prefix: LengthPrefix,
     buffer: BytesMut,
     limit: Duration,
     begun_at: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
-    /// `limit` bounds each step by itself, as OTP's net_setuptime does.
-    pub(crate) fn new(stream: S, limit: Duration) -> Self {
-        Self::begun_at(Instant::now(), stream, limit)
-    }
-
-    /// The same, where the connection was begun before it stood.
-    pub(crate) fn begun_at(begun_at: Instant, stream: S, limit: Duration) -> Self {
+    /// `limit` bounds each step by itself, as OTP's net_setuptime does. The connection
+    /// may have begun before it stood.
+    pub(crate) fn new(begun_at: Instant, stream: S, prefix: LengthPrefix, limit: Duration) -> Self {
         Self {
             stream,
+            prefix,
             buffer: BytesMut::with_capacity(256),
             limit,
             begun_at,
@@ -57,6 +61,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
         let mut bytes = Vec::new();
         for frame in frames {
             let len = u16::try_from(frame.len()).map_err(|_| too_long(frame.len()))?;
+            if self.prefix == LengthPrefix::Long {
+                bytes.extend_from_slice(&[0, 0]);
+            }
             bytes.extend_from_slice(&len.to_be_bytes());
             bytes.extend_from_slice(frame);
         }
@@ -94,22 +101,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HandshakeStream<S> {
     }
 
     fn take_frame(&mut self) -> Result<Option<BytesMut>, Failure> {
-        let Some(length) = self.buffer.first_chunk::<LENGTH>() else {
+        let Some((length, len)) = self.length()? else {
             return Ok(None);
         };
-        if *length == TLS_ALERT {
-            let detail = "it answers with an alert of TLS";
-            return Err(Failure::new(FailureKind::SpeaksTls, detail));
-        }
-        let len = usize::from(u16::from_be_bytes(*length));
         if len > MAX_FRAME {
             return Err(too_long(len));
         }
-        if self.buffer.len() < LENGTH + len {
+        if self.buffer.len() < length + len {
             return Ok(None);
         }
-        self.buffer.advance(LENGTH);
+        self.buffer.advance(length);
         Ok(Some(self.buffer.split_to(len)))
+    }
+
+    /// How long the next frame's length is, and the frame.
+    fn length(&self) -> Result<Option<(usize, usize)>, Failure> {
+        match self.prefix {
+            LengthPrefix::Short => match self.buffer.first_chunk() {
+                None => Ok(None),
+                Some(&TLS_ALERT) => {
+                    let detail = "it answers with an alert of TLS";
+                    Err(Failure::new(FailureKind::SpeaksTls, detail))
+                }
+                Some(length) => Ok(Some((length.len(), u16::from_be_bytes(*length).into()))),
+            },
+            LengthPrefix::Long => Ok(self.buffer.first_chunk().map(|length| {
+                let len = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+                (length.len(), len)
+            })),
+        }
     }
 }
 

@@ -6,11 +6,10 @@
 
 use bytes::Bytes;
 
-use super::Control;
 use super::frames::frame;
+use super::{Control, signals};
 use crate::terms::{RawTerm, VERSION};
 
-const ATOM_EMPTY: &[u8] = &[119, 0];
 const ATOM_YES: &[u8] = b"\x77\x03yes";
 const ERROR_UNSUPPORTED: &[u8] = b"\x68\x02\x77\x05error\x77\x0bunsupported";
 const ERROR_ENOTSUP: &[u8] = b"\x68\x02\x77\x05error\x77\x07enotsup";
@@ -49,11 +48,22 @@ pub(crate) fn answer(control: &Control<'_>, own_pid: impl Fn(&[u8]) -> bool) -> 
             to,
             reference,
         } => Answered::With(monitor_exit(to, from, reference)),
-        Control::Link { from, to } => Answered::With(exit(to, from)),
-        Control::UnlinkId { id, from, to } => Answered::With(unlink_id_ack(id, to, from)),
+        Control::Link { from, to } => {
+            Answered::With(signals::exit(to.bytes(), from.bytes(), ATOM_NOPROC))
+        }
+        // Owed for unknown pids too.
+        Control::UnlinkId { id, from, to } => {
+            let ack = signals::unlink_id_ack(id.bytes(), to.bytes(), from.bytes());
+            Answered::With(ack)
+        }
         Control::Spawn { request, from } => Answered::With(spawn_refused(request, from)),
         Control::Send { .. }
         | Control::RegSend { .. }
+        | Control::Unlink { .. }
+        | Control::UnlinkIdAck { .. }
+        | Control::Exit { .. }
+        | Control::Exit2 { .. }
+        | Control::Demonitor { .. }
         | Control::MonitorExit { .. }
         | Control::Other(_) => Answered::No,
     }
@@ -71,7 +81,8 @@ fn answer_net_kernel(message: RawTerm<'_>) -> Option<Bytes> {
         .tuple()
         .is_some_and(|[what, _node]| what.is_atom("is_auth"));
     let reply = if is_auth { ATOM_YES } else { ERROR_UNSUPPORTED };
-    Some(send(pid, &[&[104, 2], tag.bytes(), reply]))
+    let reply = [&[104, 2], tag.bytes(), reply];
+    Some(signals::send(pid.bytes(), &reply))
 }
 
 /// `{io_request, From, ReplyAs, Request}`: what a process prints whose group
@@ -80,32 +91,13 @@ fn answer_io_request(message: RawTerm<'_>) -> Option<Bytes> {
     let [what, from, reply_as, _request] = message.tuple()?;
     let head = b"\x68\x03\x77\x08io_reply";
     let reply = [head, reply_as.bytes(), ERROR_ENOTSUP];
-    what.is_atom("io_request").then(|| send(from, &reply))
+    what.is_atom("io_request")
+        .then(|| signals::send(from.bytes(), &reply))
 }
 
-/// `{2, '', To}` and a message.
-fn send(to: RawTerm<'_>, message: &[&[u8]]) -> Bytes {
-    let message = message.concat();
-    let control = [&[VERSION, 104, 3, 97, 2], ATOM_EMPTY, to.bytes()].concat();
-    frame(&[&control, &[VERSION], &message])
-}
-
-/// `{21, From, To, Reference, noproc}`: what `To` monitored is not there any more.
+/// What `To` monitored is not there any more.
 pub(crate) fn monitor_exit(from: RawTerm<'_>, to: RawTerm<'_>, reference: RawTerm<'_>) -> Bytes {
-    let parts = [from.bytes(), to.bytes(), reference.bytes(), ATOM_NOPROC];
-    frame(&[&[VERSION, 104, 5, 97, 21], &parts.concat()])
-}
-
-/// `{3, From, To, noproc}`.
-fn exit(from: RawTerm<'_>, to: RawTerm<'_>) -> Bytes {
-    let parts = [from.bytes(), to.bytes(), ATOM_NOPROC];
-    frame(&[&[VERSION, 104, 4, 97, 3], &parts.concat()])
-}
-
-/// `{36, Id, From, To}`: owed for unknown pids too, and before anything else.
-fn unlink_id_ack(id: RawTerm<'_>, from: RawTerm<'_>, to: RawTerm<'_>) -> Bytes {
-    let parts = [id.bytes(), from.bytes(), to.bytes()];
-    frame(&[&[VERSION, 104, 4, 97, 36], &parts.concat()])
+    signals::monitor_exit(from.bytes(), to.bytes(), reference.bytes(), ATOM_NOPROC)
 }
 
 /// `{31, Request, To, 0, notsup}`: nothing can be spawned here.
@@ -120,6 +112,7 @@ mod tests {
     use crate::link::frames::take_frame;
     use bytes::BytesMut;
 
+    const ATOM_EMPTY: &[u8] = &[119, 0];
     // <0.1.0> of a@h, as the pid of a caller.
     const CALLER: &[u8] = b"\x58\x77\x03a@h\0\0\0\x01\0\0\0\0\0\0\0\x05";
 

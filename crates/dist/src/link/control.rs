@@ -25,19 +25,48 @@ pub(crate) enum Control<'a> {
         from: RawTerm<'a>,
         to: RawTerm<'a>,
     },
+    /// The end of a link without an acknowledgement: OTP before 23.3.
+    Unlink {
+        from: RawTerm<'a>,
+        to: RawTerm<'a>,
+    },
     UnlinkId {
         id: RawTerm<'a>,
         from: RawTerm<'a>,
         to: RawTerm<'a>,
+    },
+    UnlinkIdAck {
+        id: RawTerm<'a>,
+        from: RawTerm<'a>,
+        to: RawTerm<'a>,
+    },
+    /// The end of something that is linked to us.
+    Exit {
+        from: RawTerm<'a>,
+        to: RawTerm<'a>,
+        reason: RawTerm<'a>,
+    },
+    /// What `exit/2` sends.
+    Exit2 {
+        from: RawTerm<'a>,
+        to: RawTerm<'a>,
+        reason: RawTerm<'a>,
     },
     Monitor {
         from: RawTerm<'a>,
         to: RawTerm<'a>,
         reference: RawTerm<'a>,
     },
+    Demonitor {
+        from: RawTerm<'a>,
+        to: RawTerm<'a>,
+        reference: RawTerm<'a>,
+    },
     /// The end of something that we monitor.
     MonitorExit {
+        to: RawTerm<'a>,
         reference: RawTerm<'a>,
+        reason: RawTerm<'a>,
     },
     Spawn {
         request: RawTerm<'a>,
@@ -80,9 +109,33 @@ impl<'a> Control<'a> {
                 let [_, from, to] = control.tuple()?;
                 Self::Link { from, to }
             }
+            4 => {
+                let [_, from, to] = control.tuple()?;
+                Self::Unlink { from, to }
+            }
             35 => {
                 let [_, id, from, to] = control.tuple()?;
                 Self::UnlinkId { id, from, to }
+            }
+            36 => {
+                let [_, id, from, to] = control.tuple()?;
+                Self::UnlinkIdAck { id, from, to }
+            }
+            3 => {
+                let [_, from, to, reason] = control.tuple()?;
+                Self::Exit { from, to, reason }
+            }
+            13 => {
+                let [_, from, to, _token, reason] = control.tuple()?;
+                Self::Exit { from, to, reason }
+            }
+            8 => {
+                let [_, from, to, reason] = control.tuple()?;
+                Self::Exit2 { from, to, reason }
+            }
+            18 => {
+                let [_, from, to, _token, reason] = control.tuple()?;
+                Self::Exit2 { from, to, reason }
             }
             19 => {
                 let [_, from, to, reference] = control.tuple()?;
@@ -92,9 +145,21 @@ impl<'a> Control<'a> {
                     reference,
                 }
             }
+            20 => {
+                let [_, from, to, reference] = control.tuple()?;
+                Self::Demonitor {
+                    from,
+                    to,
+                    reference,
+                }
+            }
             21 => {
-                let [_, _from, _to, reference, _reason] = control.tuple()?;
-                Self::MonitorExit { reference }
+                let [_, _from, to, reference, reason] = control.tuple()?;
+                Self::MonitorExit {
+                    to,
+                    reference,
+                    reason,
+                }
             }
             29 => {
                 let [_, request, from, _leader, _mfa, _options] = control.tuple()?;

@@ -8,6 +8,7 @@ mod answers;
 mod control;
 mod frames;
 mod reader;
+pub(crate) mod signals;
 mod ticks;
 mod traffic;
 mod writer;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Failure, FailureKind};
@@ -54,6 +55,8 @@ const SMALL_QUEUE: usize = 256 * 1024;
 /// The sending end of a link. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LinkSender {
+    /// Whether the peer acknowledges the ends of links between processes.
+    pub(crate) unlink_ids: bool,
     queue: mpsc::UnboundedSender<Bytes>,
     shared: Arc<Shared>,
 }
@@ -63,6 +66,8 @@ struct Shared {
     queued: AtomicUsize,
     total: TotalQueued,
     max_queued: usize,
+    /// Wakes those who wait for [`LinkSender::room`].
+    drained: Notify,
     reads: AtomicU64,
     counting: Counting,
     over: CancellationToken,
@@ -87,6 +92,22 @@ impl LinkSender {
         let _ = self.queue.send(frame);
     }
 
+    /// Waits until little enough is queued that [`send`](Self::send) costs no link,
+    /// or the link is over. As a BEAM does with a process that sends to a busy port.
+    pub(crate) async fn room(&self) {
+        let shared = &self.shared;
+        loop {
+            let drained = shared.drained.notified();
+            if shared.queued.load(Ordering::Relaxed) < shared.busy_at() {
+                return;
+            }
+            tokio::select! {
+                () = drained => {}
+                () = shared.over.cancelled() => return,
+            }
+        }
+    }
+
     /// What went over the link so far.
     pub(crate) fn traffic(&self) -> Traffic {
         let queued = self.shared.queued.load(Ordering::Relaxed);
@@ -106,8 +127,17 @@ fn cost(frame: &Bytes) -> usize {
 impl Shared {
     /// A frame has left the queue.
     fn sent(&self, cost: usize) {
-        self.queued.fetch_sub(cost, Ordering::Relaxed);
+        let before = self.queued.fetch_sub(cost, Ordering::Relaxed);
         self.total.fetch_sub(cost, Ordering::Relaxed);
+        let busy_at = self.busy_at();
+        if before >= busy_at && before - cost < busy_at {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Below this no queue costs its link, whatever others hold.
+    fn busy_at(&self) -> usize {
+        SMALL_QUEUE.min(self.max_queued / 2)
     }
 
     /// The first failure is the one that counts.
@@ -132,12 +162,14 @@ pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, Lin
         queued: AtomicUsize::new(0),
         total: Arc::clone(total),
         max_queued: config.max_queued,
+        drained: Notify::new(),
         reads: AtomicU64::new(0),
         counting: Counting::default(),
         over: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),
     });
     let sender = LinkSender {
+        unlink_ids: true,
         queue,
         shared: Arc::clone(&shared),
     };

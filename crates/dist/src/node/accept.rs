@@ -8,10 +8,11 @@ use pgmesh_name::NodeName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use super::link_table::goes_on;
 use super::unfinished::Unfinished;
 use super::{Direction, Inner, NodeEvent};
 use crate::error::{Failure, FailureKind};
-use crate::handshake::{self, Acceptor, HandshakeStream, Offer, Status};
+use crate::handshake::{self, Acceptor, Offer, Status};
 
 /// Waited when the system has no descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -86,8 +87,7 @@ async fn accept_or_log(inner: Arc<Inner>, stream: TcpStream, address: SocketAddr
 }
 
 async fn accept_one(inner: &Arc<Inner>, stream: TcpStream) -> Result<(), Failure> {
-    stream.set_nodelay(true).map_err(|e| Failure::io(&e))?;
-    let mut stream = HandshakeStream::new(stream, inner.config.setup_timeout);
+    let mut stream = inner.take(stream).await?;
     let acceptor = Acceptor::new(inner.local(), rand::random());
     let mut offered = None;
     let decide = |offer: &Offer| decide(inner, offer, &mut offered);
@@ -120,7 +120,7 @@ fn decide<'a>(inner: &'a Inner, offer: &Offer, offered: &mut Option<Offered<'a>>
     };
     let mut links = inner.links();
     let verdict = links.table.on_offer(&identity.name, peer);
-    if matches!(verdict.status, Status::Ok | Status::OkSimultaneous) {
+    if goes_on(&verdict.status) {
         let peer = peer.clone();
         *offered = Some(Offered { inner, peer });
     }

@@ -6,39 +6,51 @@
 //! one delays no other.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eetf::{Atom, Reference};
+use eetf::Atom;
 use erl_dist::message::Message;
 use pgmesh_name::NodeName;
 use tokio::sync::oneshot;
 
 use super::abstract_code::{atom, list, tuple};
-use super::{Identity, Inner, Node, own_pid};
+use super::{Identity, Inner, Node, own_pid, own_reference};
 use crate::CallError;
-use crate::link::{LinkId, frame_of};
+use crate::link::{Control, LinkId, frame_of};
 use crate::terms::{self, RawTerm, Term, TermError};
 
 /// How much of a failed call's reason is kept, in bytes.
 const MAX_REASON: usize = 300;
 
-/// Calls that wait for their answer.
+/// Calls that wait for their answer, by the number of their reference.
 #[derive(Default)]
-pub(super) struct Calls(Mutex<HashMap<u64, Waiting>>);
+pub(super) struct Calls(HashMap<u64, Waiting>);
 
 struct Waiting {
     link: LinkId,
+    answerer: Answerer,
     max_bytes: usize,
     answer: oneshot::Sender<Answer>,
 }
 
+/// Who may answer a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answerer {
+    /// The node that was called, over the link that the call went out on.
+    Called,
+    /// Whoever was handed the call: a `gen_server` may leave the reply to a process of
+    /// another node.
+    Anybody,
+}
+
 /// What came back: an external term, or too much to take.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     Term(Vec<u8>),
     TooLarge(usize),
+    /// The process is gone, for this reason: only of calls that monitor it.
+    Down(Vec<u8>),
 }
 
 /// What a call may cost.
@@ -50,57 +62,138 @@ pub struct CallLimits {
     pub answer_bytes: usize,
 }
 
+/// What a signal says to whom it is for: a call.
+pub(super) struct CallAnswer<'a> {
+    number: Option<u64>,
+    said: Said<'a>,
+}
+
+enum Said<'a> {
+    Result(RawTerm<'a>),
+    /// The process that was called is gone, for this reason.
+    Down(RawTerm<'a>),
+}
+
+impl<'a> CallAnswer<'a> {
+    /// `None` if the signal is for another.
+    pub(super) fn of(control: &Control<'a>, creation: u32) -> Option<Self> {
+        let number = |reference: RawTerm<'_>| own_reference::number(reference.bytes(), creation);
+        let is_caller =
+            |to: RawTerm<'_>| own_pid::number(to.bytes(), creation) == Some(own_pid::CALLER);
+        match *control {
+            Control::Send { to, message } if is_caller(to) || number(to).is_some() => {
+                let (tag, result) = message.pair().unwrap_or((message, message));
+                let number = number(reference_of(tag));
+                let said = Said::Result(result);
+                Some(Self { number, said })
+            }
+            Control::MonitorExit {
+                to,
+                reference,
+                reason,
+            } if is_caller(to) => {
+                let (number, said) = (number(reference), Said::Down(reason));
+                Some(Self { number, said })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Calls {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn start(&self, number: u64, link: LinkId, max_bytes: usize) -> oneshot::Receiver<Answer> {
-        let (answer, receiver) = oneshot::channel();
-        let waiting = Waiting {
-            link,
-            max_bytes,
-            answer,
-        };
-        self.waiting().insert(number, waiting);
-        receiver
-    }
-
-    /// Hands a term to the call with this reference, if it came over the link that
-    /// the call went out on.
-    pub(super) fn answered(&self, link: LinkId, reference: &[u8], result: &[u8]) {
-        let Some(number) = call_number(reference) else {
+    /// Hands a result to the call that it is for.
+    pub(super) fn take(&mut self, link: LinkId, answer: &CallAnswer<'_>) {
+        let Some(number) = answer.number else {
             return;
         };
-        let mut waiting = self.waiting();
-        if waiting.get(&number).is_some_and(|call| call.link == link)
-            && let Some(call) = waiting.remove(&number)
-        {
-            let answer = if result.len() <= call.max_bytes {
-                Answer::Term([&[terms::VERSION], result].concat())
-            } else {
-                Answer::TooLarge(result.len())
-            };
+        match answer.said {
+            Said::Result(result) => self.answered(link, number, result.bytes()),
+            Said::Down(reason) => self.down(link, number, reason.bytes()),
+        }
+    }
+
+    fn down(&mut self, link: LinkId, number: u64, reason: &[u8]) {
+        if self.0.get(&number).is_some_and(|call| call.link == link) {
+            self.finish(number, |call| {
+                let kept = if reason.len() <= call.max_bytes {
+                    reason
+                } else {
+                    &[]
+                };
+                Answer::Down(kept.to_vec())
+            });
+        }
+    }
+
+    /// Nobody waits for this call any more.
+    pub(super) fn give_up(&mut self, number: u64) {
+        self.0.remove(&number);
+    }
+
+    fn finish(&mut self, number: u64, answer: impl FnOnce(&Waiting) -> Answer) {
+        if let Some(call) = self.0.remove(&number) {
+            let answer = answer(&call);
             // A caller that gave up meanwhile does not matter.
             let _ = call.answer.send(answer);
         }
     }
 
-    /// Whoever waits for an answer over this link waits in vain.
-    pub(super) fn link_lost(&self, link: LinkId) {
-        self.waiting().retain(|_, waiting| waiting.link != link);
+    pub(super) fn start(
+        &mut self,
+        number: u64,
+        link: LinkId,
+        max_bytes: usize,
+        answerer: Answerer,
+    ) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
+        let waiting = Waiting {
+            link,
+            answerer,
+            max_bytes,
+            answer,
+        };
+        self.0.insert(number, waiting);
+        receiver
     }
+
+    /// Hands a term to the call of this number, if that may be answered over this
+    /// link.
+    fn answered(&mut self, link: LinkId, number: u64, result: &[u8]) {
+        let may_answer = |call: &Waiting| call.link == link || call.answerer == Answerer::Anybody;
+        if !self.0.get(&number).is_some_and(may_answer) {
+            return;
+        }
+        self.finish(number, |call| {
+            if result.len() <= call.max_bytes {
+                Answer::Term([&[terms::VERSION], result].concat())
+            } else {
+                Answer::TooLarge(result.len())
+            }
+        });
+    }
+
+    /// Whoever waits for an answer over this link waits in vain.
+    pub(super) fn link_lost(&mut self, link: LinkId) {
+        self.0.retain(|_, waiting| waiting.link != link);
+    }
+}
+
+/// The reference in a tag: the tag itself, or `[alias | Reference]`.
+fn reference_of(tag: RawTerm<'_>) -> RawTerm<'_> {
+    const ALIAS: &[u8] = b"\x6c\0\0\0\x01\x77\x05alias";
+    let reference = tag.bytes().strip_prefix(ALIAS);
+    reference.map_or(tag, RawTerm::unscanned)
 }
 
 /// Removes a call whose caller no longer waits.
 struct CallGuard<'a> {
-    calls: &'a Calls,
+    inner: &'a Inner,
     number: u64,
 }
 
 impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
-        self.calls.waiting().remove(&self.number);
+        self.inner.links().calls.give_up(self.number);
     }
 }
 
@@ -138,12 +231,10 @@ impl Node {
     ) -> Result<T, CallError> {
         let bytes = self.call_raw(peer, module, function, args, limits).await?;
         let result = RawTerm::whole(&bytes).map_err(|cause| unreadable(peer, cause))?;
-        if let Some([badrpc, reason]) = result.tuple()
-            && badrpc.is_atom("badrpc")
-        {
+        if let Some(reason) = failure(result) {
             return Err(CallError::Failed {
                 peer: peer.clone(),
-                reason: reason_text(reason),
+                reason,
             });
         }
         read(result).ok_or_else(|| CallError::Unexpected(peer.clone()))
@@ -167,17 +258,14 @@ impl Node {
         let answer = inner
             .send_call(peer, number, frame, limits.answer_bytes)
             .ok_or_else(not_linked)?;
-        let _guard = CallGuard {
-            calls: &inner.calls,
-            number,
-        };
+        let _guard = CallGuard { inner, number };
         match tokio::time::timeout(limits.time, answer).await {
             Ok(Ok(Answer::Term(bytes))) => Ok(bytes),
+            Ok(Ok(Answer::Down(_)) | Err(_)) => Err(CallError::LinkLost(peer.clone())),
             Ok(Ok(Answer::TooLarge(bytes))) => Err(CallError::AnswerTooLarge {
                 peer: peer.clone(),
                 bytes,
             }),
-            Ok(Err(_)) => Err(CallError::LinkLost(peer.clone())),
             Err(_) => Err(CallError::Timeout(peer.clone())),
         }
     }
@@ -190,8 +278,14 @@ fn unreadable(peer: &NodeName, cause: TermError) -> CallError {
     }
 }
 
+/// Why a call failed where it was made, if it did.
+pub(super) fn failure(result: RawTerm<'_>) -> Option<String> {
+    let [badrpc, reason] = result.tuple()?;
+    badrpc.is_atom("badrpc").then(|| reason_text(reason))
+}
+
 /// A reason as Erlang prints it, or the beginning of it.
-fn reason_text(reason: RawTerm<'_>) -> String {
+pub(super) fn reason_text(reason: RawTerm<'_>) -> String {
     use std::fmt::Write as _;
     let Ok(term) = terms::decode(&[&[terms::VERSION], reason.bytes()].concat()) else {
         return "unreadable".to_owned();
@@ -226,12 +320,10 @@ impl Inner {
         frame: Bytes,
         max_bytes: usize,
     ) -> Option<oneshot::Receiver<Answer>> {
-        let links = self.links();
+        let mut links = self.links();
         let link = links.table.link(peer)?;
-        let sender = links.senders.get(&link)?;
-        let answer = self.calls.start(number, link, max_bytes);
-        sender.send(frame);
-        Some(answer)
+        links.senders.get(&link)?.send(frame);
+        Some(links.calls.start(number, link, max_bytes, Answerer::Called))
     }
 }
 
@@ -242,14 +334,11 @@ fn request(
     function: &str,
     args: Vec<Term>,
 ) -> Result<Bytes, TermError> {
-    let own = identity.name.as_str();
     let pid = own_pid::pid(identity, own_pid::CALLER);
-    let reference = Reference {
-        node: Atom::from(own),
-        id: reference_words(number),
-        creation: identity.creation,
-    };
-    let args = terms::spare_negative_lists(list(args));
+    let reference = own_reference::reference(identity, number);
+    let args = list(args);
+    terms::check(&args)?;
+    let args = terms::spare_lists(args);
     let call = tuple(vec![
         atom("call"),
         atom(module),
@@ -262,44 +351,9 @@ fn request(
     frame_of(Message::reg_send(pid, Atom::from("rex"), message))
 }
 
-/// The call's number, low word first; a BEAM uses only 18 bits of the first.
-fn reference_words(number: u64) -> Vec<u32> {
-    let word = |shift: u32, mask: u64| u32::try_from((number >> shift) & mask).unwrap_or_default();
-    vec![word(0, 0x3_FFFF), word(18, 0xFFFF_FFFF), word(50, 0x3FFF)]
-}
-
-/// The number in a reference of ours, from its bytes.
-fn call_number(reference: &[u8]) -> Option<u64> {
-    let at = reference.len().checked_sub(12)?;
-    let word = |n: usize| {
-        let bytes = reference.get(at + 4 * n..at + 4 * n + 4)?;
-        bytes.try_into().ok().map(u32::from_be_bytes).map(u64::from)
-    };
-    // NEWER_REFERENCE_EXT of three words.
-    if !reference.starts_with(&[90, 0, 3]) {
-        return None;
-    }
-    Some(word(0)? | word(1)? << 18 | word(2)? << 50)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::RawTerm;
-
-    #[test]
-    fn reference_carries_the_number() {
-        for number in [1, 0x3_FFFF, 0x4_0000, u64::MAX >> 1] {
-            let reference = Reference {
-                node: Atom::from("a@h"),
-                id: reference_words(number),
-                creation: 9,
-            };
-            let bytes = terms::encode(Term::from(reference)).unwrap();
-            let (raw, _) = RawTerm::split(&bytes[1..]).unwrap();
-            assert_eq!(call_number(raw.bytes()), Some(number));
-        }
-    }
 
     #[test]
     fn reason_of_a_failed_call_is_printed_and_cut_short() {
@@ -312,26 +366,35 @@ mod tests {
 
     #[test]
     fn answer_reaches_its_caller_only() {
-        let calls = Calls::default();
-        let mut answer = calls.start(7, LinkId(1), 2);
-        let reference = Reference {
-            node: Atom::from("a@h"),
-            id: reference_words(7),
-            creation: 9,
-        };
-        let reference = terms::encode(Term::from(reference)).unwrap().split_off(1);
-        calls.answered(LinkId(1), b"no reference", &[97, 1]);
-        calls.answered(LinkId(2), &reference, &[97, 2]);
+        let mut calls = Calls::default();
+        let mut answer = calls.start(7, LinkId(1), 2, Answerer::Called);
+        calls.answered(LinkId(1), 8, &[97, 1]);
+        calls.answered(LinkId(2), 7, &[97, 2]);
         assert!(answer.try_recv().is_err());
-        calls.answered(LinkId(1), &reference, &[97, 3]);
+        calls.answered(LinkId(1), 7, &[97, 3]);
         assert_eq!(answer.try_recv(), Ok(Answer::Term(vec![131, 97, 3])));
-        let mut large = calls.start(7, LinkId(1), 2);
-        calls.answered(LinkId(1), &reference, &[104, 1, 106]);
+        let mut large = calls.start(7, LinkId(1), 2, Answerer::Called);
+        calls.answered(LinkId(1), 7, &[104, 1, 106]);
         assert_eq!(large.try_recv(), Ok(Answer::TooLarge(3)));
-        let mut other = calls.start(8, LinkId(1), 2);
+        let mut other = calls.start(8, LinkId(1), 2, Answerer::Called);
         calls.link_lost(LinkId(2));
-        assert_eq!(calls.waiting().len(), 1);
+        assert_eq!(calls.0.len(), 1);
         calls.link_lost(LinkId(1));
         assert_eq!(other.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+
+    #[test]
+    fn end_of_a_process_comes_from_its_node_and_its_reply_from_anywhere() {
+        let mut calls = Calls::default();
+        let mut first = calls.start(7, LinkId(1), 2, Answerer::Anybody);
+        calls.down(LinkId(2), 7, &[106]);
+        calls.answered(LinkId(2), 7, &[97, 1]);
+        assert_eq!(first.try_recv(), Ok(Answer::Term(vec![131, 97, 1])));
+        for (reason, kept) in [(&[97, 1][..], vec![97, 1]), (&[104, 1, 106], vec![])] {
+            let mut ended = calls.start(7, LinkId(1), 2, Answerer::Anybody);
+            calls.down(LinkId(1), 7, reason);
+            assert_eq!(ended.try_recv(), Ok(Answer::Down(kept)));
+        }
+        assert!(calls.0.is_empty());
     }
 }

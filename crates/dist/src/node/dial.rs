@@ -1,11 +1,10 @@
-//! Links that we open: resolve, ask EPMD, connect, shake hands.
+//! Links that we open: locate, connect, shake hands.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pgmesh_name::NodeName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +13,10 @@ use super::resolver::LookupError;
 use super::{Direction, Identity, Inner, Node};
 use crate::epmd::EpmdError;
 use crate::error::{Failure, FailureKind};
-use crate::handshake::{self, HandshakeStream, Initiator, Proven};
+use crate::handshake::{self, Initiator, Proven};
 use crate::{ConnectError, Step};
 
-/// After giving way to the peer's own dial: how long that may take to arrive.
+/// How long the peer's own dial may take; after that ours gives way to nobody.
 const OTHER_DIAL_LIMIT: Duration = Duration::from_secs(2);
 
 impl Node {
@@ -37,28 +36,27 @@ impl Node {
     /// Cancel safe: dropped, it gives up the dial and leaves no trace.
     pub async fn connect(&self, peer: &NodeName, accept_hidden: bool) -> Result<(), ConnectError> {
         let inner = &self.inner;
-        let mut gave_way = false;
+        let begun_at = Instant::now();
         loop {
             let attempt = inner.next_attempt();
-            let started = inner.links().table.start_dial(peer, attempt, gave_way);
+            let determined = begun_at.elapsed() >= OTHER_DIAL_LIMIT;
+            let started = inner.links().table.start_dial(peer, attempt, determined);
             let outcome = match started {
                 Err(Busy::Linked) => return Ok(()),
-                Err(Busy::Dialling) => Err(superseded()),
+                Err(Busy::Dialling | Busy::Offered) => Err(superseded()),
                 Ok(()) => inner.dial_once(peer, attempt, accept_hidden).await,
             };
             match outcome {
                 Ok(()) => return Ok(()),
-                // The peer's own dial may bring the link. If it comes to nothing,
-                // ours is the next, and gives way to nobody.
+                // The peer's own dial may bring the link.
                 Err(failure) if leaves_it_to_the_peer(failure.kind) => {
                     inner.wait_while_pending(peer, failure.kind).await;
                     if inner.links().table.link(peer).is_some() {
                         return Ok(());
                     }
-                    if gave_way || failure.kind != FailureKind::Superseded {
+                    if failure.kind != FailureKind::Superseded {
                         return Err(ConnectError::new(peer, failure));
                     }
-                    gave_way = started.is_ok();
                 }
                 Err(failure) => return Err(ConnectError::new(peer, failure)),
             }
@@ -123,20 +121,15 @@ impl Inner {
         attempt: Attempt,
         accept_hidden: bool,
     ) -> Result<(), Failure> {
-        self.check_form(peer)?;
-        let host = self.resolve(peer).await?;
-        let port = self.port_of(host, peer).await?;
-        let begun_at = Instant::now();
-        let stream = self.open(SocketAddr::new(host, port)).await?;
+        let address = self.locate(peer).await?;
+        let mut stream = self.open(address, peer.host()).await?;
         if !self.links().table.send_name(peer, attempt) {
             return Err(superseded());
         }
-        let limit = self.config.setup_timeout;
-        let mut stream = HandshakeStream::begun_at(begun_at, stream, limit);
         let initiator = Initiator::new(self.local(), peer.clone(), accept_hidden, rand::random());
         let wants_link = || self.links().table.wants_link(peer);
         // Since the address was chosen fewer may be allowed.
-        let may_prove = || self.allowed(peer, [host]).map(drop);
+        let may_prove = || self.allowed(peer, [address.ip()]).map(drop);
         let proven = handshake::dial(&mut stream, initiator, wants_link, may_prove).await?;
         self.take_name(&proven);
         if self.link_up(&proven, Direction::Initiator, Some(attempt), stream) {
@@ -146,8 +139,37 @@ impl Inner {
         }
     }
 
+    /// Where a peer listens: as we were told beforehand, else as DNS and its EPMD say.
+    pub(super) async fn locate(&self, peer: &NodeName) -> Result<SocketAddr, Failure> {
+        self.check_form(peer)?;
+        let given = self.given_address(peer);
+        let host = match given.and_then(|given| given.ip) {
+            Some(ip) => self.allowed(peer, [ip])?,
+            None => self.resolve(peer).await?,
+        };
+        let port = match given {
+            Some(given) => given.port,
+            None => self.port_of(host, peer).await?,
+        };
+        if given.is_none_or(|given| given.ip.is_none()) {
+            self.check_port(peer, port)?;
+        }
+        Ok(SocketAddr::new(host, port))
+    }
+
+    /// Without EPMD all are looked for at one port, which on our host may be ours.
+    fn check_port(&self, peer: &NodeName, port: u16) -> Result<(), Failure> {
+        let own = self.identity.get().map(|identity| &identity.name);
+        let is_other = own.is_some_and(|own| own != peer && own.host() == peer.host());
+        if is_other && port == self.config.listen.port() {
+            let detail = format!("port {port} of its host is our own");
+            return Err(Failure::new(FailureKind::NameMismatch, detail));
+        }
+        Ok(())
+    }
+
     /// A BEAM never dials a name of the other form, nor is it of use to know one.
-    pub(super) fn check_form(&self, peer: &NodeName) -> Result<(), Failure> {
+    fn check_form(&self, peer: &NodeName) -> Result<(), Failure> {
         let (own, theirs) = (self.config.name.form(), peer.form());
         if own == theirs {
             return Ok(());
@@ -157,7 +179,7 @@ impl Inner {
     }
 
     /// The first allowed address of the peer's host.
-    pub(super) async fn resolve(&self, peer: &NodeName) -> Result<IpAddr, Failure> {
+    async fn resolve(&self, peer: &NodeName) -> Result<IpAddr, Failure> {
         if let Some(address) = peer.host_ip() {
             return self.allowed(peer, [address]);
         }
@@ -197,7 +219,7 @@ impl Inner {
     }
 
     /// Where a peer on this host listens.
-    pub(super) async fn port_of(&self, host: IpAddr, peer: &NodeName) -> Result<u16, Failure> {
+    async fn port_of(&self, host: IpAddr, peer: &NodeName) -> Result<u16, Failure> {
         if let Some(port) = self.config.peer_port {
             return Ok(port);
         }
@@ -212,17 +234,6 @@ impl Inner {
             Err(EpmdError::Timeout(_)) => Err(Failure::timeout(Step::Epmd)),
             Err(error) => Err(Failure::new(FailureKind::EpmdUnreachable, error.detail())),
         }
-    }
-
-    pub(super) async fn open(&self, address: SocketAddr) -> Result<TcpStream, Failure> {
-        let connect = TcpStream::connect(address);
-        let connected = timeout(self.config.setup_timeout, connect).await;
-        let stream = connected
-            .map_err(|_| Failure::timeout(Step::Connect))?
-            .map_err(|error| Failure::io(&error))?;
-        // Before the first frame: later it costs 40 ms a handshake.
-        stream.set_nodelay(true).map_err(|e| Failure::io(&e))?;
-        Ok(stream)
     }
 
     /// Becomes who the first peer says that a dynamic node is.

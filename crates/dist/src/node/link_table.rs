@@ -1,12 +1,13 @@
 //! Who is linked, who is being dialled, and what a newcomer is told.
 //!
 //! Pure: it settles simultaneous connects by the rule of the handshake
-//! (erl_dist_protocol, step 3: the greater name's dial goes on), and three of its
-//! own. `nok` makes a BEAM wait, so it is said only while our own dial is really
-//! under way, that is, after our name has been sent. A name is a mere claim, so a
-//! dial gives way to one only once: the next one is determined, and claimants are
-//! told `nok`. And the link that was proven last is the one that counts: the peer
-//! has proven that it lives there.
+//! (erl_dist_protocol, step 3: the greater name's dial goes on), and four of its
+//! own. While a peer's own dial is under way ours waits for it: of two that cross a
+//! BEAM drops one, and with it whoever waits for the link. `nok` makes a BEAM wait, so
+//! it is said only while our own dial is really under way, that is, after our name has
+//! been sent. A name is a mere claim, so a dial gives way only for a while: then it is
+//! determined, and claimants are told `nok`. And the link that was proven last is the
+//! one that counts: the peer has proven that it lives there.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,8 @@ struct Dial {
 pub(crate) enum Busy {
     Linked,
     Dialling,
+    /// The peer dials us, and has been told to go on.
+    Offered,
 }
 
 /// What a newcomer is told, and which dial of ours that ends.
@@ -53,9 +56,14 @@ pub(crate) struct Verdict {
     pub(crate) superseded: Option<Attempt>,
 }
 
+/// Whether a link may come of a handshake that was told this.
+pub(crate) fn goes_on(status: &Status) -> bool {
+    matches!(status, Status::Ok | Status::OkSimultaneous | Status::Alive)
+}
+
 impl LinkTable {
-    /// Begins to dial, unless that is needless. A determined dial gives way to
-    /// nobody.
+    /// Begins to dial, unless that is needless. A determined dial waits for nobody
+    /// and gives way to nobody.
     pub(crate) fn start_dial(
         &mut self,
         peer: &NodeName,
@@ -68,6 +76,9 @@ impl LinkTable {
         }
         if entry.dial.is_some() {
             return Err(Busy::Dialling);
+        }
+        if entry.offers > 0 && !determined {
+            return Err(Busy::Offered);
         }
         entry.dial = Some(Dial {
             attempt,
@@ -126,13 +137,13 @@ impl LinkTable {
         };
         let gives_way = matches!(status, Status::Ok | Status::OkSimultaneous);
         let superseded = gives_way.then(|| self.take_dial(peer)).flatten();
-        if gives_way {
+        if goes_on(&status) {
             self.entries.entry(peer.clone()).or_default().offers += 1;
         }
         Verdict { status, superseded }
     }
 
-    /// A handshake that was told `ok` or `ok_simultaneous` is over.
+    /// A handshake that [`goes_on`] is over.
     pub(crate) fn end_offer(&mut self, peer: &NodeName) {
         if let Some(entry) = self.entries.get_mut(peer) {
             entry.offers = entry.offers.saturating_sub(1);
@@ -265,6 +276,7 @@ mod tests {
         let mut table = LinkTable::default();
         assert_eq!(table.link_up(&peer, LinkId(1), None), Some(None));
         assert_eq!(told(&mut table, &peer), (Status::Alive, None));
+        table.end_offer(&peer);
         assert_eq!(table.start_dial(&peer, DIAL, false), Err(Busy::Linked));
         assert_eq!(table.link_up(&peer, LinkId(2), None), Some(Some(LinkId(1))));
         assert!(
@@ -298,6 +310,25 @@ mod tests {
         assert!(table.is_pending(&peer));
         table.end_offer(&peer);
         assert!(!table.is_pending(&peer) && table.entries.is_empty());
+    }
+
+    /// Also while the peer's new dial meets an old link that has not been seen to end.
+    #[test]
+    fn dial_waits_for_the_peers_own_unless_it_is_determined() {
+        let peer = name("a@h");
+        for linked in [false, true] {
+            let mut table = LinkTable::default();
+            if linked {
+                table.link_up(&peer, LinkId(1), None);
+            }
+            told(&mut table, &peer);
+            table.link_down(&peer, LinkId(1));
+            assert_eq!(table.start_dial(&peer, DIAL, false), Err(Busy::Offered));
+            assert_eq!(table.start_dial(&peer, DIAL, true), Ok(()));
+            table.end_dial(&peer, DIAL);
+            table.end_offer(&peer);
+            assert_eq!(table.start_dial(&peer, DIAL, false), Ok(()), "{linked}");
+        }
     }
 
     #[test]

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use pgmesh_name::NodeName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::calls::CallAnswer;
 use super::link_table::Attempt;
 use super::{Direction, Inner, Links, NodeEvent, NodeTraffic, PeerInfo, own_pid};
 use crate::LinkError;
 use crate::error::{Failure, FailureKind};
-use crate::handshake::{HandshakeStream, Proven, is_hidden};
+use crate::handshake::{HandshakeStream, Proven, is_hidden, knows_unlink_id};
 use crate::link::{self, Answered, Control, LinkId, LinkSender};
 
 impl Inner {
@@ -29,7 +30,8 @@ impl Inner {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let link = LinkId(self.next_id());
-        let (sender, tasks) = link::open(&self.config.link_config(), &self.queued);
+        let (mut sender, tasks) = link::open(&self.config.link_config(), &self.queued);
+        sender.unlink_ids = knows_unlink_id(proven.flags);
         let peer = PeerInfo {
             name: proven.peer.clone(),
             creation: proven.creation,
@@ -87,9 +89,6 @@ impl Inner {
             self.tell(NodeEvent::LinkDown { name, link, error });
             self.note_change();
         }
-        drop(links);
-        // After the table: no call is made over this link any more.
-        self.calls.link_lost(link);
     }
 
     /// Handles one message; runs inside the reader and must not wait.
@@ -97,6 +96,9 @@ impl Inner {
         let Some(control) = Control::parse(body) else {
             return self.count_unreadable(body);
         };
+        if self.signal(link, &control) {
+            return;
+        }
         self.note_monitor(link, &control);
         match link::answer(&control, |pid| self.is_own_pid(pid)) {
             Answered::With(frame) => sender.send(frame),
@@ -106,13 +108,12 @@ impl Inner {
     }
 
     fn deliver(&self, link: LinkId, control: &Control<'_>) {
+        let creation = self.identity.get().map_or(0, |own| own.creation);
+        if let Some(answer) = CallAnswer::of(control, creation) {
+            return self.links().calls.take(link, &answer);
+        }
         match *control {
             Control::Send { to, message } => match self.own_number(to.bytes()) {
-                Some(own_pid::CALLER) => {
-                    if let Some((reference, result)) = message.pair() {
-                        self.calls.answered(link, reference.bytes(), result.bytes());
-                    }
-                }
                 Some(number) => self.on_news(link, number, message),
                 None => self.count_undelivered(),
             },
@@ -138,7 +139,7 @@ impl Inner {
     fn is_own_pid(&self, pid: &[u8]) -> bool {
         match self.own_number(pid) {
             Some(own_pid::CALLER) => true,
-            Some(number) => self.links().is_watched_by(number),
+            Some(number) => self.links().processes.lives(number),
             None => false,
         }
     }
@@ -147,9 +148,12 @@ impl Inner {
 impl Links {
     /// Removes what belongs to one link.
     fn remove(&mut self, link: LinkId) -> Option<LinkSender> {
-        self.watches.remove(&link);
+        self.take_watch(link);
         let sender = self.senders.remove(&link)?;
         self.ended += sender.traffic().ended();
+        self.calls.link_lost(link);
+        let told = self.processes.link_lost(link);
+        self.post(told);
         Some(sender)
     }
 

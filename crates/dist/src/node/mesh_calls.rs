@@ -86,12 +86,7 @@ impl Node {
         }
         let left = give_up.saturating_duration_since(Instant::now());
         let args = connect_unless_stopping(peer);
-        let outcome = |result: RawTerm<'_>| match value(result)?.atom()? {
-            "true" => Some(Introduced::Connected),
-            "false" | "ignored" => Some(Introduced::Refused),
-            "stopping" => Some(Introduced::Stopping(to.clone())),
-            _ => None,
-        };
+        let outcome = |result: RawTerm<'_>| introduced(result, to);
         self.ask(to, EXPRS, args, short(left), outcome).await
     }
 
@@ -106,9 +101,8 @@ impl Node {
         node: &NodeName,
         limit: Duration,
     ) -> Result<MeshIntent, CallError> {
-        let read = |result: RawTerm<'_>| value(result).and_then(boolean);
         let partial = self
-            .ask(node, EXPRS, is_partial(), short(limit), read)
+            .ask(node, EXPRS, is_partial(), short(limit), partial)
             .await?;
         Ok(MeshIntent { partial })
     }
@@ -131,21 +125,13 @@ impl Node {
         limits: CallLimits,
     ) -> Result<bool, CallError> {
         let args = vec![code::atom(peer.as_str())];
-        let closed = |result: RawTerm<'_>| match result.atom()? {
-            // That node is no longer distributed at all.
-            "ignored" => Some(false),
-            _ => boolean(result),
-        };
         let disconnect = ("erlang", "disconnect_node");
-        self.ask(at, disconnect, args, limits, closed).await
+        self.ask(at, disconnect, args, limits, disconnected).await
     }
 
     /// Whether a node is in `init:stop`. One that we are not linked to is taken
     /// not to be: nobody can tell.
     async fn is_stopping(&self, node: &NodeName, limit: Duration) -> Result<bool, CallError> {
-        let stopping = |result: RawTerm<'_>| match result.tuple()? {
-            [internal, _provided] => Some(internal.is_atom("stopping")),
-        };
         let get_status = ("init", "get_status");
         let asked = self.ask(node, get_status, vec![], short(limit), stopping);
         match asked.await {
@@ -195,6 +181,49 @@ impl Names {
         }
         names
     }
+}
+
+// What each of these calls returns, read.
+
+fn introduced(result: RawTerm<'_>, to: &NodeName) -> Option<Introduced> {
+    match value(result)?.atom()? {
+        "true" => Some(Introduced::Connected),
+        "false" | "ignored" => Some(Introduced::Refused),
+        "stopping" => Some(Introduced::Stopping(to.clone())),
+        _ => None,
+    }
+}
+
+fn partial(result: RawTerm<'_>) -> Option<bool> {
+    value(result).and_then(boolean)
+}
+
+fn disconnected(result: RawTerm<'_>) -> Option<bool> {
+    match result.atom()? {
+        // That node is no longer distributed at all.
+        "ignored" => Some(false),
+        _ => boolean(result),
+    }
+}
+
+fn stopping(result: RawTerm<'_>) -> Option<bool> {
+    let [internal, _provided] = result.tuple()?;
+    Some(internal.is_atom("stopping"))
+}
+
+/// Any bytes as the answer to each of these calls.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_answer(bytes: &[u8]) {
+    let Ok(result) = RawTerm::whole(bytes) else {
+        return;
+    };
+    let names = Names::read(result);
+    assert!(names.is_none_or(|names| names.good.len() <= MAX_PEERS));
+    let _ = (partial(result), disconnected(result), stopping(result));
+    if let Ok(to) = "a@h".parse() {
+        let _ = introduced(result, &to);
+    }
+    let _ = super::calls::failure(result);
 }
 
 /// The value in what `erl_eval:exprs/2` returns.

@@ -3,15 +3,23 @@
 mod abstract_code;
 mod accept;
 mod calls;
+mod destination;
 mod dial;
+mod gen_server;
 mod link_table;
 mod links;
+mod mailbox;
 mod mesh_calls;
 mod own_pid;
+mod own_reference;
 mod port_lookups;
 mod probe;
+mod processes;
 mod registration;
 mod resolver;
+mod routing;
+mod sending;
+mod transport;
 mod unfinished;
 mod watch;
 
@@ -21,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use pgmesh_name::{AllowList, NodeName};
+use pgmesh_name::{AllowList, NodeName, PeerAddress, PeerMap};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,17 +37,22 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{Local, LocalName};
 use crate::link::{LinkConfig, LinkId, LinkSender, TotalQueued, Traffic};
-use crate::{Cookie, LinkError, StartError, epmd};
+use crate::tls::Contexts;
+use crate::{Cookie, LinkError, MailboxEnded, StartError, TlsConfig, epmd};
 pub use calls::CallLimits;
 use calls::Calls;
+pub use destination::{Destination, ServerRef};
+pub use gen_server::{Caller, Request};
 use link_table::{Attempt, LinkTable};
+pub use mailbox::{Mailbox, Received};
 pub use mesh_calls::{Introduced, MeshIntent};
 use port_lookups::PortLookups;
 pub use probe::Probed;
+use processes::Processes;
 use resolver::Resolver;
 use watch::Watch;
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use watch::fuzz_news;
+pub(crate) use {mesh_calls::fuzz_answer, processes::fuzz_signal, watch::fuzz_news};
 
 /// Creations below are left to old nodes and wildcards.
 const FIRST_RANDOM_CREATION: u32 = 4;
@@ -59,16 +72,23 @@ pub struct NodeConfig {
     pub epmd_host: IpAddr,
     /// Whether EPMD is told of us.
     pub registers: bool,
-    /// Where every peer listens; without it, each host's EPMD is asked.
+    /// Where these peers listen, whatever DNS and their EPMDs would say.
+    pub peers: PeerMap,
+    /// Where every other peer listens; without it, each host's EPMD is asked.
     pub peer_port: Option<u16>,
     /// Which addresses may be dialled.
     pub allow: AllowList,
+    /// Links are made over TLS, as nodes with `-proto_dist inet_tls` make them.
+    pub tls: Option<TlsConfig>,
     /// How long each step of setting up a link may take.
     pub setup_timeout: Duration,
     /// How long a peer may be silent; should be the peers' own value.
     pub net_ticktime: Duration,
     /// The longest frame that is taken, in bytes.
     pub max_frame: usize,
+    /// What may wait in a [`Mailbox`], in bytes, with what keeping it takes; one that
+    /// grows beyond is killed.
+    pub max_mailbox: usize,
 }
 
 impl NodeConfig {
@@ -81,11 +101,14 @@ impl NodeConfig {
             epmd_port: epmd::DEFAULT_PORT,
             epmd_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             registers: true,
+            peers: PeerMap::default(),
             peer_port: None,
             allow: AllowList::default(),
+            tls: None,
             setup_timeout: Duration::from_secs(7),
             net_ticktime: Duration::from_secs(60),
             max_frame: 64 * 1024 * 1024,
+            max_mailbox: 128 * 1024 * 1024,
         }
     }
 
@@ -213,16 +236,16 @@ struct Inner {
     identity: OnceLock<Identity>,
     /// Which addresses may be dialled; [`NodeConfig::allow`] is what it began with.
     allow: RwLock<AllowList>,
+    peers: RwLock<PeerMap>,
     links: Mutex<Links>,
     /// Counts changes of the table, for those who wait for one.
     changes: tokio::sync::watch::Sender<u64>,
     next_id: AtomicU64,
-    next_watch: AtomicU64,
     events: mpsc::UnboundedSender<NodeEvent>,
-    calls: Calls,
     counters: Counting,
     resolver: Resolver,
     port_lookups: PortLookups,
+    tls: Option<Contexts>,
     queued: TotalQueued,
     stopped: CancellationToken,
 }
@@ -266,6 +289,8 @@ struct Links {
     senders: HashMap<LinkId, LinkSender>,
     dials: HashMap<u64, CancellationToken>,
     watches: HashMap<LinkId, Watch>,
+    processes: Processes,
+    calls: Calls,
     /// What went over links that have ended.
     ended: Traffic,
 }
@@ -280,10 +305,11 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, or EPMD says for three seconds
-    /// that the name is taken (a node of that name that was just killed is
+    /// When a file for TLS cannot be used, the address cannot be listened on, or EPMD
+    /// says for three seconds that the name is taken (a node of that name that was just killed is
     /// forgotten within milliseconds).
     pub async fn start(config: NodeConfig) -> Result<(Self, NodeEvents), StartError> {
+        config.tls.as_ref().map_or(Ok(()), TlsConfig::check)?;
         let address = config.listen;
         let listen_error = |cause| StartError::Listen { address, cause };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
@@ -314,13 +340,13 @@ impl Node {
         let inner = Inner {
             identity: identity.map_or_else(OnceLock::new, OnceLock::from),
             allow: RwLock::new(config.allow.clone()),
+            peers: RwLock::new(config.peers.clone()),
+            tls: config.tls.clone().map(Contexts::new),
             config,
             links: Mutex::default(),
             changes: tokio::sync::watch::Sender::new(0),
             next_id: AtomicU64::new(1),
-            next_watch: AtomicU64::new(0),
             events,
-            calls: Calls::default(),
             counters: Counting::default(),
             resolver: Resolver::default(),
             port_lookups: PortLookups::default(),
@@ -368,6 +394,12 @@ impl Node {
         *current.unwrap_or_else(PoisonError::into_inner) = allow;
     }
 
+    /// Sets where peers listen that are dialled from now on.
+    pub fn set_peers(&self, peers: PeerMap) {
+        let current = self.inner.peers.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+
     /// Closes our link to a node, if there is one. Its end is told as
     /// [`NodeEvent::LinkDown`]; the peer may dial us again at once.
     pub fn disconnect(&self, peer: &NodeName) {
@@ -378,10 +410,13 @@ impl Node {
         }
     }
 
-    /// Closes every link, leaves EPMD and stops listening.
+    /// Closes every link, leaves EPMD and stops listening. Every mailbox ends.
     pub fn stop(&self) {
         self.inner.stopped.cancel();
-        let senders: Vec<_> = self.inner.links().senders.values().cloned().collect();
+        let mut links = self.inner.links();
+        links.processes.end_all(MailboxEnded::NodeStopped);
+        let senders: Vec<_> = links.senders.values().cloned().collect();
+        drop(links);
         for sender in senders {
             sender.close(Failure::new(FailureKind::ClosedByUs, "this node stops"));
         }
@@ -407,6 +442,11 @@ impl Inner {
     fn allows_address(&self, address: IpAddr) -> bool {
         let allow = self.allow.read().unwrap_or_else(PoisonError::into_inner);
         allow.allows_address(address)
+    }
+
+    fn given_address(&self, peer: &NodeName) -> Option<PeerAddress> {
+        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
+        peers.get(peer)
     }
 
     fn next_id(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! The pids of ours that others may write to.
 //!
 //! One makes all calls and lives as long as the node; each watcher reports to one
-//! of its own, which lives as long as that watch.
+//! of its own, which lives as long as that watch; and each mailbox has one.
 
 use eetf::Pid;
 
@@ -24,7 +24,7 @@ pub(super) fn pid(identity: &Identity, number: u32) -> Pid {
 /// The number in the bytes of a pid of ours; `None` if they are of another life.
 pub(super) fn number(pid: &[u8], creation: u32) -> Option<u32> {
     // NEW_PID_EXT ends with id, serial and creation, four bytes each.
-    let (_, end) = pid.split_last_chunk::<12>()?;
+    let (_, end) = pid.strip_prefix(&[88])?.split_last_chunk::<12>()?;
     let word = |at: usize| {
         let bytes = end.get(at..at + 4)?;
         bytes.try_into().ok().map(u32::from_be_bytes)
@@ -34,8 +34,8 @@ pub(super) fn number(pid: &[u8], creation: u32) -> Option<u32> {
     is_ours.then_some(serial << ID_BITS | id)
 }
 
-/// The pid number of the nth watch. After a quarter of a billion they come again.
-pub(super) fn watch_number(nth: u64) -> u32 {
+/// The number of the nth pid that was opened. After a quarter of a billion they come again.
+pub(super) fn nth_number(nth: u64) -> u32 {
     let first = CALLER + 1;
     let numbers = u64::from((1 << NUMBER_BITS) - first);
     first + u32::try_from(nth % numbers).unwrap_or_default()
@@ -49,23 +49,25 @@ mod tests {
     fn bytes(number: u32, creation: u32) -> Vec<u8> {
         let name = "a@h".parse().unwrap();
         let identity = Identity { name, creation };
-        terms::encode(Term::from(pid(&identity, number))).unwrap()
+        terms::encode(Term::from(pid(&identity, number)))
+            .unwrap()
+            .split_off(1)
     }
 
     #[test]
     fn number_survives_and_fits_into_the_bits_of_otp_23() {
-        for of in [CALLER, watch_number(0), 0x7FFF, 0x8000, (1 << 28) - 1] {
+        for of in [CALLER, nth_number(0), 0x7FFF, 0x8000, (1 << 28) - 1] {
             assert_eq!(number(&bytes(of, 9), 9), Some(of));
         }
-        assert_eq!(watch_number((1 << 28) - 3), (1 << 28) - 1);
-        assert_eq!(watch_number((1 << 28) - 2), watch_number(0));
+        assert_eq!(nth_number((1 << 28) - 3), (1 << 28) - 1);
+        assert_eq!(nth_number((1 << 28) - 2), nth_number(0));
     }
 
     #[test]
     fn pid_of_an_earlier_life_is_nobody() {
         assert_eq!(number(&bytes(CALLER, 8), 9), None);
         assert_eq!(number(b"short", 9), None);
-        let too_wide = [[0, 0, 0x80, 0], [0; 4], [0, 0, 0, 9]].concat();
+        let too_wide = [&[88, 119, 0][..], &[0, 0, 0x80, 0], &[0; 4], &[0, 0, 0, 9]].concat();
         assert_eq!(number(&too_wide, 9), None);
     }
 }

@@ -6,7 +6,7 @@ use pgmesh_name::NodeName;
 
 use super::{Inner, Node};
 use crate::error::{Failure, FailureKind};
-use crate::handshake::{self, HandshakeStream, Inquirer, is_hidden};
+use crate::handshake::{self, Inquirer, is_hidden};
 use crate::{ConnectError, ProbeError};
 
 /// What a node says of itself in its challenge. Nothing of it is proven.
@@ -18,6 +18,8 @@ pub struct Probed {
     pub creation: u32,
     /// Whether it is a hidden node.
     pub hidden: bool,
+    /// Where it was asked.
+    pub address: SocketAddr,
 }
 
 impl Node {
@@ -41,39 +43,37 @@ impl Node {
             () = inner.stopped.cancelled() => {
                 Err(Failure::new(FailureKind::ClosedByUs, "this node stops"))
             }
-            outcome = inner.inquire(address) => outcome,
+            // Its name is not known yet; who is probed lives on our own host.
+            outcome = inner.inquire(address, inner.config.name.host()) => outcome,
         };
         outcome.map_err(|failure| ProbeError::new(address, failure))
     }
 
-    /// [`probe`](Self::probe) by name: takes every step of a dial up to the challenge,
-    /// and gives the port that the node listens on. For finding out whether a node can
-    /// be reached under its name.
+    /// [`probe`](Self::probe) by name: takes every step of a dial up to the challenge.
+    /// For finding out whether a node can be reached under its name, and where.
     ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect), up to the challenge; also
     /// [`FailureKind::AlreadyLinked`], as with a probe. Cancel safe.
-    pub async fn find(&self, peer: &NodeName) -> Result<u16, ConnectError> {
+    pub async fn find(&self, peer: &NodeName) -> Result<Probed, ConnectError> {
         let found = self.inner.find(peer).await;
         found.map_err(|failure| ConnectError::new(peer, failure))
     }
 }
 
 impl Inner {
-    async fn find(&self, peer: &NodeName) -> Result<u16, Failure> {
-        self.check_form(peer)?;
-        let host = self.resolve(peer).await?;
-        let port = self.port_of(host, peer).await?;
-        let probed = self.inquire(SocketAddr::new(host, port)).await?;
+    async fn find(&self, peer: &NodeName) -> Result<Probed, Failure> {
+        let address = self.locate(peer).await?;
+        let probed = self.inquire(address, peer.host()).await?;
         if probed.name == *peer {
-            return Ok(port);
+            return Ok(probed);
         }
         let detail = format!("another node answered, {}", probed.name);
         Err(Failure::new(FailureKind::NameMismatch, detail))
     }
 
-    async fn inquire(&self, address: SocketAddr) -> Result<Probed, Failure> {
+    async fn inquire(&self, address: SocketAddr, host: &str) -> Result<Probed, Failure> {
         // This host's own nodes may be asked whatever networks may be dialled: they get
         // no digest.
         let own_host = address.ip() == self.config.epmd_host;
@@ -81,8 +81,7 @@ impl Inner {
             let detail = "its address is not allowed";
             return Err(Failure::new(FailureKind::AddressNotAllowed, detail));
         }
-        let stream = self.open(address).await?;
-        let mut stream = HandshakeStream::new(stream, self.config.setup_timeout);
+        let mut stream = self.open(address, host).await?;
         let challenge = handshake::inquire(&mut stream, Inquirer::new(self.local())).await?;
         let name = challenge.name.parse().map_err(|error| {
             Failure::new(FailureKind::Malformed, format!("malformed name: {error}"))
@@ -91,6 +90,7 @@ impl Inner {
             name,
             creation: challenge.creation,
             hidden: is_hidden(challenge.flags),
+            address,
         })
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pgmesh_name::NodeName;
@@ -139,11 +138,11 @@ impl Drop for Starting {
 impl Inner {
     /// Opens a pid for a new watcher, and ends the older one of that link.
     fn begin_watch(self: &Arc<Self>, peer: &NodeName) -> Option<(Starting, oneshot::Receiver<()>)> {
-        let number = own_pid::watch_number(self.next_watch.fetch_add(1, Ordering::Relaxed));
         let (begun, receiver) = oneshot::channel();
         let mut links = self.links();
         let link = links.table.link(peer)?;
         links.end_watch(link);
+        let number = links.processes.open_watch();
         let watch = Watch {
             name: peer.clone(),
             number,
@@ -211,14 +210,16 @@ impl Links {
         watch.filter(|watch| watch.number == number)
     }
 
-    /// Whether a watch reports to our pid of this number.
-    pub(super) fn is_watched_by(&self, number: u32) -> bool {
-        self.watches.values().any(|watch| watch.number == number)
+    /// Forgets a link's watch, and the pid that it had.
+    pub(super) fn take_watch(&mut self, link: LinkId) -> Option<Watch> {
+        let watch = self.watches.remove(&link)?;
+        self.processes.close_watch(watch.number);
+        Some(watch)
     }
 
     /// Ends a link's watch; the watcher hears that our pid is gone.
     fn end_watch(&mut self, link: LinkId) {
-        let Some(watch) = self.watches.remove(&link) else {
+        let Some(watch) = self.take_watch(link) else {
             return;
         };
         if let Some(sender) = self.senders.get(&link) {

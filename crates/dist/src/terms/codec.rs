@@ -5,6 +5,13 @@ use eetf::{BigInteger, FixInteger, List, Term};
 use super::scan::{Purpose, term_len};
 use super::{TermError, VERSION};
 
+/// Characters of an atom.
+const MAX_ATOM: usize = 255;
+/// Words of a reference.
+const MAX_REFERENCE: usize = 5;
+/// Bytes of a list that is written as bytes.
+const MAX_BYTE_LIST: usize = u16::MAX as usize;
+
 /// Decodes one external term, version byte first.
 ///
 /// # Errors
@@ -26,19 +33,49 @@ pub fn decode(bytes: &[u8]) -> Result<Term, TermError> {
 ///
 /// # Errors
 ///
-/// When an atom, a tuple or an integer is too long for the format.
+/// When an atom, a tuple or an integer is too long for the format, or a term is
+/// none that a BEAM takes: a reference without words would end it.
 pub fn encode(term: Term) -> Result<Vec<u8>, TermError> {
     let mut bytes = Vec::new();
-    let term = spare_negative_lists(term);
+    check(&term)?;
+    let term = spare_lists(term);
     term.encode(&mut bytes)
         .map_err(|_| TermError::Undecodable)?;
     Ok(bytes)
 }
 
-/// eetf writes a list of small integers as bytes, and takes -1 for one of them.
-/// As a big integer it is left alone, and a BEAM makes it small again.
-pub(crate) fn spare_negative_lists(term: Term) -> Term {
+/// Refuses what makes a BEAM close the link, or worse.
+pub(crate) fn check(term: &Term) -> Result<(), TermError> {
     match term {
+        Term::Atom(atom) if atom.name.chars().count() > MAX_ATOM => Err(TermError::Invalid("atom")),
+        Term::Reference(of) if !(1..=MAX_REFERENCE).contains(&of.id.len()) => {
+            Err(TermError::Invalid("reference"))
+        }
+        Term::List(list) => list.elements.iter().try_for_each(check),
+        Term::Tuple(tuple) => tuple.elements.iter().try_for_each(check),
+        Term::ImproperList(list) => {
+            list.elements.iter().try_for_each(check)?;
+            check(&list.last)
+        }
+        Term::Map(map) => map.map.iter().try_for_each(|(key, value)| {
+            check(key)?;
+            check(value)
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// eetf writes a list of small integers as bytes, and takes -1 for one of them.
+/// As a big integer it is left alone, and a BEAM makes it small again. The length of
+/// its byte lists wraps: longer ones become lists of integers.
+pub(crate) fn spare_lists(term: Term) -> Term {
+    match term {
+        Term::ByteList(list) if list.bytes.len() > MAX_BYTE_LIST => {
+            let integer = |byte| Term::from(FixInteger::from(byte));
+            Term::from(List {
+                elements: list.bytes.into_iter().map(integer).collect(),
+            })
+        }
         Term::List(list) => Term::from(List {
             elements: list.elements.into_iter().map(spare_in_list).collect(),
         }),
@@ -48,11 +85,11 @@ pub(crate) fn spare_negative_lists(term: Term) -> Term {
         }
         Term::ImproperList(mut list) => {
             list.elements = spare_all(list.elements);
-            list.last = Box::new(spare_negative_lists(*list.last));
+            list.last = Box::new(spare_lists(*list.last));
             Term::ImproperList(list)
         }
         Term::Map(mut map) => {
-            let spare = |(key, value)| (spare_negative_lists(key), spare_negative_lists(value));
+            let spare = |(key, value)| (spare_lists(key), spare_lists(value));
             map.map = map.map.into_iter().map(spare).collect();
             Term::Map(map)
         }
@@ -61,13 +98,13 @@ pub(crate) fn spare_negative_lists(term: Term) -> Term {
 }
 
 fn spare_all(terms: Vec<Term>) -> Vec<Term> {
-    terms.into_iter().map(spare_negative_lists).collect()
+    terms.into_iter().map(spare_lists).collect()
 }
 
 fn spare_in_list(element: Term) -> Term {
     match element {
         Term::FixInteger(FixInteger { value }) if value < 0 => Term::from(BigInteger::from(value)),
-        other => spare_negative_lists(other),
+        other => spare_lists(other),
     }
 }
 
@@ -89,12 +126,45 @@ mod tests {
     }
 
     #[test]
+    fn long_byte_lists_survive() {
+        let text = "x".repeat(MAX_BYTE_LIST + 1);
+        let bytes = encode(Term::from(text)).unwrap();
+        assert_eq!(bytes[..8], [131, 108, 0, 1, 0, 0, 97, b'x']);
+        assert!(decode(&bytes).is_ok());
+    }
+
+    #[test]
+    fn what_a_beam_does_not_take_is_refused() {
+        let inside = |term: Term| encode(Term::from(Tuple::from(vec![term])));
+        let reference = |words| {
+            Term::from(eetf::Reference {
+                node: Atom::from("a@h"),
+                id: vec![1; words],
+                creation: 1,
+            })
+        };
+        for words in [0, MAX_REFERENCE + 1] {
+            let refused = Err(TermError::Invalid("reference"));
+            assert_eq!(inside(reference(words)), refused);
+        }
+        assert!(inside(reference(MAX_REFERENCE)).is_ok());
+        let atom = |len| inside(Term::from(Atom::from("ä".repeat(len))));
+        assert_eq!(atom(MAX_ATOM + 1), Err(TermError::Invalid("atom")));
+        assert!(atom(MAX_ATOM).is_ok());
+    }
+
+    #[test]
     fn the_trap_in_eetf_is_still_there() {
-        // The day this fails, `spare_negative_lists` can go.
+        // The day this fails, a part of `spare_lists` can go.
         let list = Term::from(List::from(vec![Term::from(FixInteger::from(-1))]));
         let mut bytes = Vec::new();
         list.encode(&mut bytes).unwrap();
         assert_eq!(bytes, [131, 107, 0, 1, 255]);
+        let mut bytes = Vec::new();
+        Term::from("x".repeat(MAX_BYTE_LIST + 2))
+            .encode(&mut bytes)
+            .unwrap();
+        assert_eq!(bytes[..4], [131, 107, 0, 1]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ mod codec;
 mod raw;
 mod scan;
 
-pub(crate) use codec::spare_negative_lists;
+pub(crate) use codec::{check, spare_lists};
 pub use codec::{decode, encode};
-pub use eetf::Term;
+pub use eetf::{Atom, Pid, Reference, Term};
 pub(crate) use raw::RawTerm;
 pub use scan::TermError;
 

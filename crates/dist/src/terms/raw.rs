@@ -3,8 +3,13 @@
 //! Tags of calls must go back byte for byte (a reference may have any shape that
 //! its release likes), and most messages need no tree at all.
 
+use eetf::{Atom, Pid};
+
 use super::VERSION;
 use super::scan::{Purpose, TermError, term_len};
+
+/// NEW_PID_EXT.
+const NEW_PID: u8 = 88;
 
 /// One whole term, without a version byte.
 ///
@@ -110,6 +115,30 @@ impl<'a> RawTerm<'a> {
         std::str::from_utf8(text).ok()
     }
 
+    /// The process, if this is a pid of OTP 23 or later.
+    pub(crate) fn pid(self) -> Option<Pid> {
+        let (node, end) = self.0.strip_prefix(&[NEW_PID])?.split_last_chunk::<12>()?;
+        let word = |at: usize| {
+            let bytes = end.get(at..at + 4)?;
+            bytes.try_into().ok().map(u32::from_be_bytes)
+        };
+        let node = Atom::from(Self(node).atom()?);
+        Some(Pid::new(node, word(0)?, word(4)?, word(8)?))
+    }
+
+    /// The number, if this is an integer from 0 to 2⁶⁴ − 1.
+    pub(crate) fn unsigned(self) -> Option<u64> {
+        match *self.0 {
+            [97, number] => Some(u64::from(number)),
+            [98, a, b, c, d] => u64::try_from(i32::from_be_bytes([a, b, c, d])).ok(),
+            [110, len, 0, ref digits @ ..] if digits.len() == usize::from(len) && len <= 8 => {
+                let shift = |number, digit: &u8| number << 8 | u64::from(*digit);
+                Some(digits.iter().rev().fold(0, shift))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_atom(self, text: &str) -> bool {
         self.atom() == Some(text)
     }
@@ -139,6 +168,23 @@ mod tests {
         assert!(first.is_atom("a"));
         assert_eq!(second.bytes(), [255, 255]);
         assert_eq!(term.pair(), None);
+    }
+
+    #[test]
+    fn reads_pids_and_numbers() {
+        let pid = Pid::new("a@h", 1, 2, 3);
+        let bytes = crate::terms::encode(pid.clone().into()).unwrap();
+        assert_eq!(RawTerm::unscanned(&bytes[1..]).pid(), Some(pid));
+        assert_eq!(RawTerm::unscanned(&bytes[1..9]).pid(), None);
+        let number = |bytes| RawTerm::unscanned(bytes).unsigned();
+        assert_eq!(number(&[97, 255]), Some(255));
+        assert_eq!(number(&[98, 0, 1, 0, 0]), Some(65536));
+        assert_eq!(number(&[98, 255, 255, 255, 255]), None);
+        assert_eq!(number(&[110, 2, 0, 1, 2]), Some(0x201));
+        let highest = [&[110, 8, 0][..], &[255; 8]].concat();
+        assert_eq!(number(&highest), Some(u64::MAX));
+        assert_eq!(number(&[110, 1, 1, 1]), None);
+        assert_eq!(number(&[110, 9, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pgmesh_dist::{Cookie, Direction, FailureKind, Node, NodeConfig, NodeEvent, Step};
+use pgmesh_name::{AllowList, PeerMap};
 use pgmesh_testkit::ScriptedPeer;
 
 use crate::stage::{
@@ -199,14 +200,30 @@ async fn short_name_is_not_dialled_by_a_long_one() {
 #[tokio::test]
 async fn address_that_is_not_allowed_is_not_connected_to() {
     let stage = Stage::set_with(|config| {
-        config.allow = pgmesh_name::AllowList::parse(["10.0.0.0/8"]).unwrap();
+        config.allow = AllowList::parse(["10.0.0.0/8"]).unwrap();
     })
     .await;
     let dialled = stage.node.connect(&name("peer@127.0.0.1"), false).await;
     assert_eq!(dialled.unwrap_err().kind(), FailureKind::AddressNotAllowed);
-    stage.node.set_allow(pgmesh_name::AllowList::default());
+    stage.node.set_allow(AllowList::default());
     let nobody = name("nobody@127.0.0.1");
     let dialled = stage.node.connect(&nobody, false).await;
+    assert_eq!(dialled.unwrap_err().kind(), FailureKind::NameUnknown);
+}
+
+/// A name shows nothing of where its host's addresses lie.
+#[tokio::test]
+async fn host_is_judged_by_the_addresses_that_it_has() {
+    let stage = Stage::set_with(|config| {
+        config.name = name("m@localhost");
+        config.allow = AllowList::parse(["10.0.0.0/8"]).unwrap();
+    })
+    .await;
+    let peer = name("nobody@localhost");
+    let dialled = stage.node.connect(&peer, false).await;
+    assert_eq!(dialled.unwrap_err().kind(), FailureKind::AddressNotAllowed);
+    stage.node.set_allow(AllowList::default());
+    let dialled = stage.node.connect(&peer, false).await;
     assert_eq!(dialled.unwrap_err().kind(), FailureKind::NameUnknown);
 }
 
@@ -217,7 +234,7 @@ async fn no_digest_leaves_us_for_an_address_that_is_allowed_no_longer() {
     let script = async {
         let mut connection = stage.peer.accept().await;
         let _our_name = connection.receive().await.unwrap();
-        let elsewhere = pgmesh_name::AllowList::parse(["10.0.0.0/8"]).unwrap();
+        let elsewhere = AllowList::parse(["10.0.0.0/8"]).unwrap();
         stage.node.set_allow(elsewhere);
         connection.send(&status("ok")).await;
         let challenge = challenge_frame(VISIBLE, "peer@127.0.0.1");
@@ -227,6 +244,61 @@ async fn no_digest_leaves_us_for_an_address_that_is_allowed_no_longer() {
     let (dialled, answer) = tokio::join!(stage.node.connect(&peer, false), script);
     assert_eq!(dialled.unwrap_err().kind(), FailureKind::AddressNotAllowed);
     assert_eq!(answer, None, "something was sent after the challenge");
+}
+
+/// Neither DNS nor EPMD knows these.
+#[tokio::test]
+async fn peer_whose_place_is_known_is_dialled_there() {
+    let stage = Stage::set().await;
+    let port = stage.peer.port();
+    let mut peers = PeerMap::default();
+    for entry in [
+        format!("a@host.invalid=127.0.0.1:{port}"),
+        format!("b@127.0.0.1={port}"),
+        format!("c@host.invalid=8.8.8.8:{port}"),
+    ] {
+        peers.add(&entry).unwrap();
+    }
+    stage.node.set_peers(peers);
+    for peer in ["a@host.invalid", "b@127.0.0.1"] {
+        let script = async {
+            let mut connection = stage.peer.accept().await;
+            let _our_name = connection.receive().await.unwrap();
+            connection.send(&status("ok")).await;
+            let challenge = challenge_frame(VISIBLE, peer);
+            connection.send(&challenge).await;
+            acknowledge(&mut connection).await;
+            connection
+        };
+        let peer = name(peer);
+        let (dialled, _link) = tokio::join!(stage.node.connect(&peer, false), script);
+        dialled.unwrap();
+    }
+    let public = stage.node.connect(&name("c@host.invalid"), false).await;
+    assert_eq!(public.unwrap_err().kind(), FailureKind::AddressNotAllowed);
+}
+
+#[tokio::test]
+async fn nobody_of_our_host_is_looked_for_at_our_own_port() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = free.local_addr().unwrap();
+    drop(free);
+    let stage = Stage::set_with(|config| {
+        config.listen = listen;
+        config.peer_port = Some(listen.port());
+    })
+    .await;
+    let peer = name("peer@127.0.0.1");
+    let dialled = stage.node.connect(&peer, false).await;
+    assert_eq!(dialled.unwrap_err().kind(), FailureKind::NameMismatch);
+    // Where it has an address of its own, that port is another's.
+    let mut peers = PeerMap::default();
+    peers
+        .add(&format!("{peer}=127.0.0.9:{}", listen.port()))
+        .unwrap();
+    stage.node.set_peers(peers);
+    let dialled = stage.node.connect(&peer, false).await;
+    assert_eq!(dialled.unwrap_err().kind(), FailureKind::Refused);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 mod accepting;
 mod dialling;
 mod linked;
+mod mailboxes;
 mod probing;
 mod simultaneous;
 mod stage;

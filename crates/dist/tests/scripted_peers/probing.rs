@@ -81,7 +81,8 @@ async fn find_who_is(says_it_is: &str) -> (Stage, Result<u16, FailureKind>) {
         assert_eq!(answer, None, "something was sent after the challenge");
     };
     let (found, ()) = tokio::join!(stage.node.find(&peer), script);
-    (stage, found.map_err(|error| error.kind()))
+    let port = found.map(|probed| probed.address.port());
+    (stage, port.map_err(|error| error.kind()))
 }
 
 #[tokio::test]

@@ -13,22 +13,24 @@ async fn claims_of_a_name_do_not_keep_us_from_dialling_it() {
     stage.epmd.add("z", stage.peer.port());
     let z = name("z@127.0.0.1");
     let script = async {
-        let mut first = stage.peer.accept().await;
-        let _our_name = first.receive().await.unwrap();
-        let (claim, said) = stage.call_in("z@127.0.0.1").await;
-        assert_eq!(said.unwrap(), status("ok_simultaneous"));
-        drop(claim);
-        // Our next dial gives way to nobody.
-        let mut second = stage.peer.accept().await;
-        let _our_name = second.receive().await.unwrap();
+        let mut dialled = stage.peer.accept().await;
+        let _our_name = dialled.receive().await.unwrap();
+        let mut claims = 0;
+        while stage.call_in("z@127.0.0.1").await.1.unwrap() == status("ok_simultaneous") {
+            claims += 1;
+            dialled = stage.peer.accept().await;
+            let _our_name = dialled.receive().await.unwrap();
+        }
+        assert!(claims > 0, "no claim was given way to");
+        // From now on we give way to nobody.
         for _ in 0..5 {
             let (_claim, said) = stage.call_in("z@127.0.0.1").await;
             assert_eq!(said.unwrap(), status("nok"));
         }
-        second.send(&status("ok")).await;
-        second.send(&challenge_frame(VISIBLE, "z@127.0.0.1")).await;
-        acknowledge(&mut second).await;
-        second
+        dialled.send(&status("ok")).await;
+        dialled.send(&challenge_frame(VISIBLE, "z@127.0.0.1")).await;
+        acknowledge(&mut dialled).await;
+        dialled
     };
     let (connected, _link) = tokio::join!(stage.node.connect(&z, false), script);
     connected.unwrap();
@@ -36,6 +38,27 @@ async fn claims_of_a_name_do_not_keep_us_from_dialling_it() {
         stage.next_link_event().await,
         NodeEvent::LinkUp { .. }
     ));
+}
+
+/// A BEAM that gets a dial of ours beside its own drops one of them, and with it
+/// whoever waits for the link.
+#[tokio::test]
+async fn no_dial_of_ours_crosses_one_of_theirs_that_is_under_way() {
+    let mut stage = Stage::set_with(|config| config.setup_timeout = Duration::from_secs(60)).await;
+    stage.epmd.add("a", stage.peer.port());
+    let a = name("a@127.0.0.1");
+    let (mut own, said) = stage.call_in("a@127.0.0.1").await;
+    assert_eq!(said.unwrap(), status("ok"));
+    let script = async {
+        let crossed = tokio::time::timeout(Duration::from_millis(300), stage.peer.accept()).await;
+        assert!(crossed.is_err(), "a dial of ours crosses theirs");
+        prove(&mut own).await;
+        own
+    };
+    let (connected, _link) = tokio::join!(stage.node.connect(&a, false), script);
+    connected.unwrap();
+    let up = stage.next_link_event().await;
+    assert!(matches!(up, NodeEvent::LinkUp { .. }), "{up:?}");
 }
 
 #[tokio::test]

@@ -69,9 +69,17 @@ impl Stage {
 
     /// Connects to the node as somebody of this name; returns its first answer.
     pub(crate) async fn call_in(&self, from: &str) -> (PeerConnection, Option<Vec<u8>>) {
+        self.call_in_with(VISIBLE, from).await
+    }
+
+    pub(crate) async fn call_in_with(
+        &self,
+        flags: u64,
+        from: &str,
+    ) -> (PeerConnection, Option<Vec<u8>>) {
         let port = self.epmd.find("m").unwrap();
         let mut connection = PeerConnection::open(port).await;
-        connection.send(&name_frame(VISIBLE, 9, from)).await;
+        connection.send(&name_frame(flags, 9, from)).await;
         let status = connection.receive().await;
         (connection, status)
     }

@@ -1,62 +1,13 @@
-//! A node of ours among real BEAM nodes: who is linked to whom, and mending it.
-
-// The lint table is for what ships; clippy.toml spares #[test] functions, and
-// this spares what they call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Who is linked to whom, and mending it.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::slice;
-use std::time::Duration;
 
-use pgmesh_dist::terms::Term;
-use pgmesh_dist::{
-    CallLimits, Cookie, FailureKind, Introduced, Node, NodeConfig, NodeEvent, NodeEvents,
-};
+use pgmesh_dist::{FailureKind, Introduced, Node, NodeEvent, NodeEvents};
 use pgmesh_name::NodeName;
 use pgmesh_testkit::ScratchEpmd;
-use tokio::io::AsyncReadExt as _;
 
-const LIMITS: CallLimits = CallLimits {
-    time: Duration::from_secs(10),
-    answer_bytes: 1024 * 1024,
-};
-
-fn name(text: &str) -> NodeName {
-    text.parse().unwrap()
-}
-
-/// A real `erl`, ended when dropped, and when this process ends.
-struct Beam {
-    name: NodeName,
-    _process: tokio::process::Child,
-}
-
-impl Beam {
-    async fn start(epmd: &ScratchEpmd, full_name: &str, flags: &[&str]) -> Self {
-        let mut command = tokio::process::Command::new("erl");
-        command
-            .args(["-noshell", "-start_epmd", "false", "-setcookie", "secret"])
-            .args(["-name", full_name])
-            .args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"])
-            .args(flags)
-            // The end of its input is the end of whoever started it.
-            .args(["-eval", "io:nl(), io:get_line(''), halt()."])
-            .env("ERL_EPMD_PORT", epmd.port().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let mut process = command.spawn().expect("erl is not to be started");
-        // It writes this once all of kernel is up: rex is later than EPMD.
-        let read = async { process.stdout.as_mut().unwrap().read_u8().await };
-        let written = tokio::time::timeout(LIMITS.time, read).await;
-        written.expect("erl is not up in time").unwrap();
-        Self {
-            name: name(full_name),
-            _process: process,
-        }
-    }
-}
+use crate::beam::{Beam, LIMITS, evaluate, name, our_node};
 
 /// A node of ours and two of OTP's, which it is linked to.
 struct Cluster {
@@ -65,13 +16,6 @@ struct Cluster {
     events: NodeEvents,
     a: Beam,
     b: Beam,
-}
-
-async fn our_node(epmd: &ScratchEpmd, full_name: &str) -> (Node, NodeEvents) {
-    let mut config = NodeConfig::new(name(full_name), Cookie::new("secret"));
-    config.epmd_port = epmd.port();
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    Node::start(config).await.unwrap()
 }
 
 impl Cluster {
@@ -118,28 +62,6 @@ async fn watchers(node: &Node, at: &NodeName) -> usize {
     let code = "length([P || P <- erlang:processes(), \
         erlang:process_info(P, initial_call) =:= {initial_call, {erl_eval, exprs, 2}}]).";
     evaluate(node, at, code).await.parse().unwrap()
-}
-
-/// What Erlang code gives, as text.
-async fn evaluate(node: &Node, at: &NodeName, code: &str) -> String {
-    let binary = |text: &str| Term::from(eetf::Binary::from(text.as_bytes()));
-    let call = async |module, function, args| {
-        let result = node.call(at, module, function, args, LIMITS);
-        result.await.unwrap()
-    };
-    let list = call("erlang", "binary_to_list", vec![binary(code)]).await;
-    let scanned = call("erl_scan", "string", vec![list]).await;
-    let parsed = call("erl_parse", "parse_exprs", vec![element(&scanned, 1)]).await;
-    let nothing = Term::from(eetf::List::nil());
-    let exprs = vec![element(&parsed, 1), nothing];
-    element(&call("erl_eval", "exprs", exprs).await, 1).to_string()
-}
-
-fn element(tuple: &Term, at: usize) -> Term {
-    match tuple {
-        Term::Tuple(tuple) => tuple.elements[at].clone(),
-        other => panic!("no tuple: {other}"),
-    }
 }
 
 #[tokio::test]
