@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command};
 use clap_complete::Shell;
 
-use crate::settings::{self, Setting};
+use crate::settings::{Setting, TABLE, TLS_SETTINGS};
 
 const ABOUT: &str = "A hidden Erlang node that joins an Elixir or Erlang cluster over Postgres";
 
@@ -83,9 +83,10 @@ fn run() -> Command {
              pgmesh run --database-url postgres://app@db/app\n  \
              pgmesh run --introduce all --http 127.0.0.1:4380\n  \
              pgmesh run --announce none --introduce none\n  \
-             pgmesh run --name pgmesh@10.0.0.9 --allow 10.0.0.0/8",
+             pgmesh run --name pgmesh@10.0.0.9 --allow 10.0.0.0/8\n  \
+             pgmesh run --epmd none --listen 0.0.0.0:4370 --peers app@10.0.0.7=9100",
         )
-        .args(settings::TABLE.iter().map(setting))
+        .args(TABLE.iter().map(setting))
 }
 
 fn status() -> Command {
@@ -246,7 +247,8 @@ fn ping() -> Command {
              code 1.\n\n\
              Examples:\n  \
              pgmesh ping app@10.0.0.7\n  \
-             pgmesh ping app@db1 --cookie-file /etc/pgmesh/cookie --timeout 1s",
+             pgmesh ping app@db1 --cookie-file /etc/pgmesh/cookie --timeout 1s\n  \
+             pgmesh ping app@10.0.0.7 --dist-port 9100",
         )
 }
 
@@ -340,7 +342,7 @@ fn doctor() -> Command {
              interval]",
         ))
         .next_help_heading("Settings, as pgmesh run has them")
-        .args(settings::TABLE.iter().map(setting))
+        .args(TABLE.iter().map(setting))
         .after_help(
             "Give it the settings of pgmesh run, by flag or by variable. A daemon that runs \
              under them is asked, and goes on undisturbed.\n\n  \
@@ -362,7 +364,7 @@ fn validate() -> Command {
                 .conflicts_with("config")
                 .help("Configuration file; the same as --config FILE"),
         )
-        .args(settings::TABLE.iter().map(setting))
+        .args(TABLE.iter().map(setting))
         .after_help(
             "Says what each setting is and where it comes from, or everything that is wrong \
              (exit code 78). Nothing is connected to.\n\n\
@@ -429,15 +431,22 @@ fn json() -> Arg {
 }
 
 /// How a command reaches a node by itself.
-fn node_flags() -> [Arg; 3] {
-    [
+fn node_flags() -> Vec<Arg> {
+    let tls = TABLE
+        .iter()
+        .filter(|setting| TLS_SETTINGS.contains(&setting.name));
+    let tls = tls.map(|setting| flag(setting.name, setting.value_name).help(setting.help));
+    let own = [
         required("node", "NODE", "Name of the node, alive@host"),
         flag("cookie-file", "PATH")
             .help("File with the cookie; without it PGMESH_COOKIE, else ~/.erlang.cookie"),
+        flag("dist-port", "PORT")
+            .help("Port at which it listens, instead of asking EPMD (or PGMESH_DIST_PORT)"),
         flag("timeout", "DURATION")
             .default_value("5s")
             .help("How long each step may take"),
-    ]
+    ];
+    own.into_iter().chain(tls).collect()
 }
 
 fn required(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod daemon;
 mod dashboard;
+mod epmd_entry;
 mod file_limit;
 mod logging;
 mod settings;

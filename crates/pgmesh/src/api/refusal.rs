@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
     NotLinked(NodeName, String),
     #[error("{0} is linked (disconnect it first)")]
     StillLinked(NodeName),
+    #[error("{0} is one of our --peers (take it out of there, and reload)")]
+    Configured(NodeName),
     #[error("the daemon is stopping")]
     Stopping,
 }
@@ -43,6 +45,7 @@ impl Refusal {
             Self::NotAllowed(_) => "not_allowed",
             Self::NotLinked(..) => "not_linked",
             Self::StillLinked(_) => "still_linked",
+            Self::Configured(_) => "configured",
             Self::Stopping => "stopping",
         }
     }
@@ -50,7 +53,9 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::UnknownNode(_) => StatusCode::NOT_FOUND,
-            Self::NotLinked(..) | Self::StillLinked(_) => StatusCode::CONFLICT,
+            Self::NotLinked(..) | Self::StillLinked(_) | Self::Configured(_) => {
+                StatusCode::CONFLICT
+            }
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadRequest(_)
             | Self::SameNode(_)
@@ -98,6 +103,12 @@ mod tests {
                 409,
                 "still_linked",
                 "b@db2 is linked (disconnect it first)",
+            ),
+            (
+                Refusal::Configured(node.clone()),
+                409,
+                "configured",
+                "b@db2 is one of our --peers (take it out of there, and reload)",
             ),
             (
                 Refusal::NotAllowed(node.clone()),

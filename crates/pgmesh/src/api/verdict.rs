@@ -1,7 +1,7 @@
-//! How the mesh stands in a few words: those of the dashboard (`model.js`), of `status`
-//! and of what systemd is told.
+//! How the mesh stands, and we in EPMD, in a few words: those of the dashboard (`model.js`),
+//! of `status`, of `doctor` and of what systemd is told.
 
-use super::shapes::Counts;
+use super::shapes::{Counts, Epmd};
 
 impl Counts {
     /// `full mesh`, or what is wrong with it.
@@ -31,6 +31,22 @@ impl Counts {
     }
 }
 
+impl Epmd {
+    /// `registered (external)`; `none` where nobody is to have us.
+    pub(crate) fn verdict(&self) -> String {
+        match (self.mode.as_str(), self.registered) {
+            ("none", _) => "none".to_owned(),
+            (mode, true) => format!("registered ({mode})"),
+            (mode, false) => format!("not registered ({mode})"),
+        }
+    }
+
+    /// Whether it should have us, and has not.
+    pub(crate) fn lacks_us(&self) -> bool {
+        self.mode != "none" && !self.registered
+    }
+}
+
 fn pairs(count: usize) -> String {
     match count {
         1 => "1 pair".to_owned(),
@@ -41,6 +57,20 @@ fn pairs(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_no_epmd_lacks_none() {
+        for (mode, registered, verdict, lacks_us) in [
+            ("external", true, "registered (external)", false),
+            ("embedded", false, "not registered (embedded)", true),
+            ("none", false, "none", false),
+        ] {
+            let mode = mode.to_owned();
+            let epmd = Epmd { mode, registered };
+            assert_eq!(epmd.verdict(), verdict);
+            assert_eq!(epmd.lacks_us(), lacks_us);
+        }
+    }
 
     #[test]
     fn the_worst_is_said_and_what_is_apart_on_purpose_is_no_gap() {

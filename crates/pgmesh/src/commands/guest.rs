@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use pgmesh_dist::{Node, NodeConfig};
+use pgmesh_dist::{Node, NodeConfig, TlsConfig};
 use pgmesh_name::{AllowList, NameForm, NodeName};
 
 use super::{duration, node_name};
-use crate::settings::{ConfigErrors, epmd_port, read_cookie, short_host};
+use crate::settings::{
+    ConfigErrors, epmd_port, given_dist_port, read_cookie, short_host, tls_config, variable_of,
+};
 
 /// What `ping` and `rpc` need.
 pub(super) struct Guest {
@@ -32,7 +34,9 @@ impl Guest {
         })?;
         let config = NodeConfig {
             epmd_port: settings.epmd_port,
+            peer_port: settings.dist_port,
             setup_timeout: settings.limit,
+            tls: settings.tls,
             // The person at the keyboard named this node: no need to allow it.
             allow: AllowList::parse(["*@*"]).unwrap_or_default(),
             ..NodeConfig::new(own, settings.cookie)
@@ -52,6 +56,8 @@ struct Settings {
     cookie: pgmesh_dist::Cookie,
     limit: Duration,
     epmd_port: u16,
+    dist_port: Option<u16>,
+    tls: Option<TlsConfig>,
 }
 
 impl Settings {
@@ -61,12 +67,25 @@ impl Settings {
         let limit = duration(flags, "timeout", "--timeout")?.unwrap_or_default();
         let variable = std::env::var("PGMESH_COOKIE_FILE").ok();
         let file = text("cookie-file").or(variable.as_deref());
+        let dist_port = given_dist_port(text("dist-port"));
+        let by_variable = |setting: &str| {
+            let variable = std::env::var(variable_of(setting)).ok();
+            variable.filter(|text| !text.is_empty())
+        };
+        let given = |setting: &str| {
+            text(setting)
+                .map(str::to_owned)
+                .or_else(|| by_variable(setting))
+        };
+        let tls = tls_config(given, |setting| format!("--{setting}"));
         let (cookie, _) = read_cookie(file, "--cookie-file").map_err(ConfigErrors::from)?;
         Ok(Self {
             peer,
             cookie,
             limit,
             epmd_port: epmd_port().map_err(ConfigErrors::from)?,
+            dist_port: dist_port.map_err(ConfigErrors::from)?,
+            tls: tls.map_err(ConfigErrors::from)?,
         })
     }
 }

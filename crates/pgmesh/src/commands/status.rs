@@ -64,11 +64,7 @@ fn describe(status: &Status) -> String {
             kinds.join(", ")
         );
     }
-    let registered = if status.epmd.registered { "" } else { "not " };
-    let _ = match status.epmd.mode.as_str() {
-        "none" => writeln!(text, "epmd      none"),
-        mode => writeln!(text, "epmd      {registered}registered ({mode})"),
-    };
+    let _ = writeln!(text, "epmd      {}", status.epmd.verdict());
     let scopes = &status.scopes;
     let _ = writeln!(
         text,

@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use pgmesh_dist::StartError;
 
 use super::{print, table};
 use crate::settings::{RawValue, RunSettings, Setting, Warning};
 
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     let settings = RunSettings::read(flags)?;
+    if let Some(tls) = &settings.tls {
+        tls.check().map_err(StartError::from)?;
+    }
     print(describe(&settings))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -78,6 +78,9 @@ impl Daemon {
         if is_up(self.known(&name)?) {
             return Err(Refusal::StillLinked(name));
         }
+        if self.mesh.is_configured(&name) {
+            return Err(Refusal::Configured(name));
+        }
         tracing::info!(node = %name, "asked to forget {name}");
         self.mesh.handle(now, Input::Forget(name));
         Ok(())

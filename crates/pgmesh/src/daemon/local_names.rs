@@ -2,7 +2,9 @@
 //! rest.
 //!
 //! EPMD tells neither a full name nor whether a node is hidden; so each of its
-//! entries is asked once, by a handshake that ends at the challenge.
+//! entries is asked once, by a handshake that ends at the challenge. Who is linked is
+//! not asked: a node that dials us while we ask it takes our question for a dial, and
+//! gives up its own.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::run_loop::Outcome;
+use crate::epmd_entry;
 
 /// How often EPMD is asked.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -124,7 +127,12 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
     let nobody = || Entry::Nobody {
         ask_again_at: Instant::now() + ASK_AGAIN,
     };
-    let error = match timeout(PROBE_LIMIT, node.probe(address)).await {
+    let name = node.name().and_then(|own| epmd_entry::beside(own, alive));
+    if let Some(name) = name.as_ref().filter(|name| node.linked().contains(name)) {
+        return Entry::Visible(name.clone());
+    }
+    let question = epmd_entry::ask(node, name.as_ref(), address);
+    let error = match timeout(PROBE_LIMIT, question).await {
         Ok(Ok(probed)) if probed.hidden => return Entry::Hidden,
         Ok(Ok(probed)) => return Entry::Visible(probed.name),
         Ok(Err(error)) => error,
@@ -136,8 +144,11 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
             return nobody();
         }
     };
+    if let Some(name) = name.filter(|name| node.linked().contains(name)) {
+        return Entry::Visible(name);
+    }
     // Who is linked to us does not say its name again: the link has it.
-    let linked = (error.kind() == FailureKind::AlreadyLinked).then(|| linked(node, alive));
+    let linked = (error.kind() == FailureKind::AlreadyLinked).then(|| only_linked(node, alive));
     if let Some(name) = linked.flatten() {
         return Entry::Visible(name);
     }
@@ -145,15 +156,11 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
     nobody()
 }
 
-/// Whom of those linked to us an entry means: if several have that alive name, the
-/// one with our own host.
-fn linked(node: &Node, alive: &str) -> Option<NodeName> {
-    let own_host = node.name().map(|name| name.host().to_owned());
-    let linked = node.linked().into_iter();
-    let linked: Vec<_> = linked.filter(|name| name.alive() == alive).collect();
-    let ours = linked
-        .iter()
-        .find(|name| Some(name.host()) == own_host.as_deref());
-    ours.or(linked.first().filter(|_| linked.len() == 1))
-        .cloned()
+/// Whom of those linked to us an entry means where nobody of our own host is: the only
+/// one that has that alive name.
+fn only_linked(node: &Node, alive: &str) -> Option<NodeName> {
+    let mut linked = node.linked().into_iter();
+    let first = linked.find(|name| name.alive() == alive)?;
+    let is_only = linked.all(|name| name.alive() != alive);
+    is_only.then_some(first)
 }

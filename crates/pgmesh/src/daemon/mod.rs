@@ -30,6 +30,7 @@ use crate::api::socket::ControlSocket;
 use crate::api::{Asker, http};
 use crate::logging;
 use crate::settings::{EpmdMode, RunSettings};
+use epmd::HostEpmd;
 use metrics::Metrics;
 use reload::Reloading;
 use run_loop::{Daemon, Sources};
@@ -65,8 +66,8 @@ async fn serve(mut settings: RunSettings, reloading: Reloading) -> anyhow::Resul
     let hangup = reload::hangup(&settings)?;
     let (_socket, control) = ControlSocket::bind(&settings.socket)?;
     let http_listener = listen_http(&settings).await?;
-    // Kept to the end: other nodes of this host may be in it.
-    let _epmd = epmd::ensure(&mut settings).await?;
+    // Before our node, which registers with it.
+    let epmd = HostEpmd::ensure(&mut settings).await?;
     let (node, node_events) = tokio::select! {
         started = Node::start(node_config(&settings)) => started?,
         signal = stop.requested() => {
@@ -94,7 +95,7 @@ async fn serve(mut settings: RunSettings, reloading: Reloading) -> anyhow::Resul
         questions,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
-    let mut daemon = Daemon::new(settings, mesh, node, announcer, metrics, reloading);
+    let mut daemon = Daemon::new(settings, mesh, node, epmd, announcer, metrics, reloading);
     daemon.run(&mut sources, &mut stop, hangup).await;
     tokio::select! {
         () = leave(daemon, sources, servers) => {}
@@ -148,8 +149,10 @@ pub(crate) fn node_config(settings: &RunSettings) -> NodeConfig {
         epmd_port: settings.epmd_port,
         epmd_host: settings.epmd_host,
         registers: settings.epmd != EpmdMode::None,
+        peers: settings.peers.clone(),
         peer_port: settings.dist_port,
         allow: settings.allow.clone(),
+        tls: settings.tls.clone(),
         setup_timeout: settings.setup_timeout,
         net_ticktime: settings.net_ticktime,
         max_frame: settings.max_frame,
@@ -185,6 +188,7 @@ fn mesh_config(settings: &RunSettings) -> Config {
         join: settings.join,
         announce: settings.announce,
         allow: settings.allow.clone(),
+        peers: settings.peers.clone(),
         announce_interval: settings.announce_interval,
         expiry: settings.expiry,
         introduce: settings.introduce,

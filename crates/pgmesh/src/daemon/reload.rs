@@ -91,6 +91,7 @@ impl Daemon {
     fn put_into_force(&mut self, now: Time) {
         let settings = self.view.settings();
         self.node.set_allow(settings.allow.clone());
+        self.node.set_peers(settings.peers.clone());
         if let Some(announcer) = &self.announcer {
             announcer.take_role(role(settings));
         }

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 
 use super::Stop;
+use super::epmd::{Embedded, HostEpmd};
 use super::event_log::{self, EventLog};
 use super::local_names;
 use super::metrics::Metrics;
@@ -48,6 +49,8 @@ pub(super) enum Outcome {
     },
     /// This host's visible nodes.
     LocalNames(Vec<NodeName>),
+    /// This host has an EPMD again; it may be ours.
+    EpmdFound(Option<Embedded>),
     /// The settings, read again.
     Reread(Box<Result<RunSettings, ConfigErrors>>),
     /// Something that the mesh alone wants to know.
@@ -65,6 +68,7 @@ pub(super) struct Daemon {
     pub(super) metrics: Metrics,
     pub(super) reloading: Reloading,
     local_names: Option<local_names::Asking>,
+    epmd: HostEpmd,
     log: EventLog,
     pub(super) service: Option<ServiceManager>,
     finished: mpsc::UnboundedReceiver<Outcome>,
@@ -92,6 +96,7 @@ impl Daemon {
         settings: RunSettings,
         mesh: Mesh,
         node: Node,
+        epmd: HostEpmd,
         announcer: Option<Announcer>,
         metrics: Metrics,
         reloading: Reloading,
@@ -106,6 +111,7 @@ impl Daemon {
             outcomes,
             reloading,
             local_names: None,
+            epmd,
             stream: EventStream::new(),
             metrics,
             log: EventLog::new(),
@@ -123,6 +129,7 @@ impl Daemon {
         hangup: Option<Signal>,
     ) {
         self.ask_local_names();
+        self.epmd.bring_back(self.outcomes.clone());
         if let Some(hangup) = hangup {
             self.reloading.listen(hangup, self.outcomes.clone());
         }
@@ -268,6 +275,7 @@ impl Daemon {
                 let news = self.view.epmd_down();
                 self.tell(news);
                 self.mesh.handle(now, Input::EpmdDown);
+                self.epmd.bring_back(self.outcomes.clone());
             }
         }
     }
@@ -341,6 +349,7 @@ impl Daemon {
                 self.metrics.on_report(&input);
                 self.mesh.handle(now, input);
             }
+            Outcome::EpmdFound(embedded) => self.view.epmd_is(self.epmd.take(embedded)),
             Outcome::Reread(read) => self.on_reread(now, *read),
         }
     }

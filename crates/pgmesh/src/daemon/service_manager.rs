@@ -95,10 +95,10 @@ fn tell(states: &[NotifyState]) {
 
 /// `5 nodes up, full mesh; Postgres listening`
 fn line(status: &Status) -> String {
-    let epmd = if status.epmd.registered {
-        ""
-    } else {
+    let epmd = if status.epmd.lacks_us() {
         "; not registered with EPMD"
+    } else {
+        ""
     };
     let postgres = &status.postgres;
     let trouble = match &postgres.error {

@@ -133,6 +133,11 @@ impl View {
         news.node(&self.settings.name)
     }
 
+    /// What came of `auto`.
+    pub(super) fn epmd_is(&mut self, mode: EpmdMode) {
+        self.settings.epmd = mode;
+    }
+
     pub(super) fn postgres_up(&mut self) {
         self.postgres.up();
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use pgmesh_dist::Cookie;
+use zeroize::Zeroizing;
 
 use super::{ConfigError, Warning};
 
@@ -39,7 +40,7 @@ pub(crate) fn read_cookie(
 ) -> Result<(Cookie, Option<Warning>), ConfigError> {
     match CookieSource::find(file)? {
         CookieSource::Variable => {
-            let text = std::env::var("PGMESH_COOKIE").unwrap_or_default();
+            let text = Zeroizing::new(std::env::var("PGMESH_COOKIE").unwrap_or_default());
             Ok((check("PGMESH_COOKIE", first_line(&text))?, None))
         }
         CookieSource::File(path) => read_file(&path, shown),
@@ -64,7 +65,7 @@ fn read_file(path: &Path, setting: &str) -> Result<(Cookie, Option<Warning>), Co
         ConfigError::new(setting, &shown, problem, remedy)
     };
     let unreadable = |cause: std::io::Error| error(&format!("cannot be read: {cause}"));
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
     let cookie = check(&format!("{setting} {shown:?}"), first_line(&text))?;
     let exposed = mode & 0o077 != 0 && !is_credential(path);

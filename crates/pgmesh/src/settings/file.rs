@@ -10,11 +10,14 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use pgmesh_name::NodeName;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 use super::ConfigError;
-use super::file_values::{Wrong, find, text_of};
+use super::file_values::{Wrong, entry_of, find, text_of};
+use super::table::Setting;
 
 /// What a file says, as texts like those of flags.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +28,10 @@ pub(super) struct ConfigFile {
     exposed: Option<u32>,
 }
 
-/// One value, and where it stands.
+/// One value, and where it stands; wiped when dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileValue {
-    pub(super) text: String,
+    pub(super) text: Zeroizing<String>,
     pub(super) line: usize,
 }
 
@@ -45,7 +48,8 @@ impl ConfigFile {
                 vec![ConfigError::new("--config", &shown, &problem, remedy)],
             )
         };
-        let read = fs::read_to_string(path).and_then(|text| Ok((text, fs::metadata(path)?)));
+        let read = fs::read_to_string(path).map(Zeroizing::new);
+        let read = read.and_then(|text| Ok((text, fs::metadata(path)?)));
         match read {
             Ok((text, metadata)) => {
                 let mode = metadata.permissions().mode() & 0o777;
@@ -101,10 +105,20 @@ fn place(path: &Path, line: usize) -> String {
     format!("{}:{line}", path.display())
 }
 
-/// Whether a key may be shown: a value that stands where a key should is none.
-fn looks_like_a_setting(key: &str) -> bool {
+/// A key as it may be shown: a value that stands where a key should is none.
+fn shown_key(key: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    key.chars().all(is_plain)
+    let looks_like_a_setting = key.chars().all(is_plain);
+    let shown = if looks_like_a_setting { key } else { "a key" };
+    shown.to_owned()
+}
+
+/// The same of a key that should be a node name.
+fn shown_name(key: &str) -> String {
+    match key.parse::<NodeName>() {
+        Ok(name) => name.to_string(),
+        Err(_) => shown_key(key),
+    }
 }
 
 /// Reads pair by pair, and keeps what is wrong with them, by line.
@@ -127,23 +141,47 @@ impl Reader<'_> {
     fn on_pair(&mut self, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
         let (name, line) = (key.get_ref().as_ref(), self.line(Some(key.span())));
         let read = find(name).and_then(|setting| {
-            let text = text_of(setting, value.get_ref())?;
+            let text = match value.get_ref() {
+                DeValue::Table(pairs) if setting.pairs => self.entries(setting, pairs),
+                value => text_of(setting, value)?,
+            };
             Ok((setting, text))
         });
         match read {
+            Ok((setting, text)) if setting.pairs && text.is_empty() => {}
             Ok((setting, text)) => {
                 let text = match setting.is_path() {
                     true => self.beside_the_file(&text),
                     false => text,
                 };
+                let text = Zeroizing::new(text);
                 let value = FileValue { text, line };
                 self.file.values.insert(setting.name, value);
             }
-            Err(Wrong { problem, remedy }) => {
-                self.errors
-                    .push((line, self.error(line, name, &problem, &remedy)));
+            Err(wrong) => self.on_wrong(line, &shown_key(name), &wrong),
+        }
+    }
+
+    /// Those that are good; the others are told, each with its line.
+    fn entries(&mut self, setting: &Setting, pairs: &DeTable<'_>) -> String {
+        let mut entries = Vec::new();
+        for (key, value) in pairs {
+            let name = key.get_ref();
+            match entry_of(setting, name, value.get_ref()) {
+                Ok(entry) => entries.push(entry),
+                Err(wrong) => {
+                    let name = shown_name(name);
+                    let shown = format!("{}: {name}", setting.name);
+                    self.on_wrong(self.line(Some(key.span())), &shown, &wrong);
+                }
             }
         }
+        entries.join(",")
+    }
+
+    fn on_wrong(&mut self, line: usize, shown: &str, Wrong { problem, remedy }: &Wrong) {
+        let error = self.error(line, shown, problem, remedy);
+        self.errors.push((line, error));
     }
 
     /// Wherever we are started: a path means the same file.
@@ -152,12 +190,11 @@ impl Reader<'_> {
         folder.join(path).display().to_string()
     }
 
-    fn error(&self, line: usize, name: &str, problem: &str, remedy: &str) -> ConfigError {
+    fn error(&self, line: usize, shown: &str, problem: &str, remedy: &str) -> ConfigError {
         let place = self.file.place(line);
-        let shown = match name {
+        let shown = match shown {
             "" => place,
-            name if looks_like_a_setting(name) => format!("{place}: {name}"),
-            _ => format!("{place}: a key"),
+            shown => format!("{place}: {shown}"),
         };
         ConfigError::without_value(&shown, problem, remedy)
     }
@@ -181,7 +218,7 @@ mod tests {
     }
 
     fn text(file: &ConfigFile, setting: &str) -> Option<String> {
-        file.get(setting).map(|value| value.text.clone())
+        file.get(setting).map(|value| value.text.to_string())
     }
 
     #[test]
@@ -224,6 +261,47 @@ mod tests {
              of the flags)",
         ];
         assert_eq!(errors, expected);
+    }
+
+    #[test]
+    fn table_of_peers_becomes_the_text_of_the_flag() {
+        let (file, errors) =
+            parse("join = 'local'\n[peers]\n'a@10.0.0.7' = 9100\n'b@db2' = '10.0.0.8:9100'\n");
+        assert_eq!(errors, [""; 0]);
+        let peers = "a@10.0.0.7=9100,b@db2=10.0.0.8:9100";
+        assert_eq!(text(&file, "peers").as_deref(), Some(peers));
+        let (file, errors) = parse("[peers]\n");
+        assert_eq!((text(&file, "peers"), errors), (None, vec![]));
+    }
+
+    #[test]
+    fn every_peer_that_is_none_is_told_with_its_line() {
+        let (file, errors) = parse(
+            "[peers]\n'a@h' = 9100\n'hunter2 @h' = 9100\nnobody = 9100\n'b@h' = 0\n\
+             'c@h' = 'h2:9100'\n'd@h' = [9100]\n",
+        );
+        assert_eq!(text(&file, "peers").as_deref(), Some("a@h=9100"));
+        let remedy = "(write 9100, 10.0.0.8:9100 or [fd00::8]:9100)";
+        let no_address = "is given neither a port nor an address with a port";
+        let expected = [
+            "/etc/p.toml:3: peers: a key: is no node name (node name has the character ' ' \
+             (letters, digits, '_', '-' before '@'; also '.', ':', '%' after it))"
+                .to_owned(),
+            "/etc/p.toml:4: peers: nobody: is no node name (node name has no '@' (write \
+             alive@host))"
+                .to_owned(),
+            format!("/etc/p.toml:5: peers: b@h: {no_address} {remedy}"),
+            format!("/etc/p.toml:6: peers: c@h: {no_address} {remedy}"),
+            "/etc/p.toml:7: peers: d@h: is given a list (write [peers] and below it \"NAME\" = \
+             PORT or \"NAME\" = \"ADDR:PORT\")"
+                .to_owned(),
+        ];
+        assert_eq!(errors, expected);
+        let (_, errors) = parse("[peers]\n'a@h' = 9100\n'a@h' = 9101\n");
+        assert!(
+            errors[0].starts_with("/etc/p.toml:3: is not TOML: duplicate key"),
+            "{errors:?}"
+        );
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! would have.
 
 use pgmesh_discovery::nearest;
+use pgmesh_name::PeerMap;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeInteger, DeValue};
 
 use super::table::{Setting, TABLE};
 
@@ -49,11 +50,7 @@ pub(super) fn find(name: &str) -> Result<&'static Setting, Wrong> {
 pub(super) fn text_of(setting: &Setting, value: &DeValue<'_>) -> Result<String, Wrong> {
     match (value, setting.switch) {
         (DeValue::String(text), _) => Ok(text.to_string()),
-        (DeValue::Integer(number), _) => {
-            let number = i64::from_str_radix(number.as_str(), number.radix());
-            let too_large = |_| Wrong::new("is a number that is too large", expected(setting));
-            number.map(|number| number.to_string()).map_err(too_large)
-        }
+        (DeValue::Integer(number), _) => whole(setting, number),
         (DeValue::Boolean(on), Some((yes, no))) => Ok(if *on { yes } else { no }.to_owned()),
         (DeValue::Array(items), _) if setting.repeats => {
             let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
@@ -67,6 +64,32 @@ pub(super) fn text_of(setting: &Setting, value: &DeValue<'_>) -> Result<String, 
             Err(Wrong::new(problem, expected(setting)))
         }
     }
+}
+
+/// A pair of a table as the flag would have it, if it is a good one.
+pub(super) fn entry_of(
+    setting: &Setting,
+    name: &str,
+    value: &DeValue<'_>,
+) -> Result<String, Wrong> {
+    let value = match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => whole(setting, number)?,
+        other => {
+            let problem = format!("is given {}", kind_of(other));
+            return Err(Wrong::new(problem, expected(setting)));
+        }
+    };
+    let entry = format!("{name}={value}");
+    let added = PeerMap::default().add(&entry);
+    added.map_err(|error| Wrong::new(error.to_string(), error.remedy()))?;
+    Ok(entry)
+}
+
+fn whole(setting: &Setting, number: &DeInteger<'_>) -> Result<String, Wrong> {
+    let number = i64::from_str_radix(number.as_str(), number.radix());
+    let too_large = |_| Wrong::new("is a number that is too large", expected(setting));
+    number.map(|number| number.to_string()).map_err(too_large)
 }
 
 fn kind_of(value: &DeValue<'_>) -> &'static str {
@@ -84,7 +107,9 @@ fn expected(setting: &Setting) -> String {
     let Setting {
         name, value_name, ..
     } = setting;
-    if setting.repeats {
+    if setting.pairs {
+        format!("write [{name}] and below it \"NAME\" = PORT or \"NAME\" = \"ADDR:PORT\"")
+    } else if setting.repeats {
         format!("write {name} = [\"{value_name}\", \"{value_name}\"]")
     } else {
         format!("write {name} = \"{value_name}\"")

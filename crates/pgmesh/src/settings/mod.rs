@@ -4,6 +4,7 @@
 //! value of a secret setting is ever printed.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZero;
 
 mod cookie;
 mod duration;
@@ -17,6 +18,8 @@ mod reload;
 mod run;
 mod socket;
 mod table;
+mod tls;
+mod tls_optfile;
 mod warning;
 
 pub(crate) use cookie::{CookieSource, read_cookie};
@@ -26,7 +29,8 @@ pub(crate) use raw::RawValue;
 pub(crate) use reload::Change;
 pub(crate) use run::{Database, EpmdMode, LogFormat, RunSettings, short_host};
 pub(crate) use socket::{SERVICE_FOLDER, default_socket, service_socket};
-pub(crate) use table::{Setting, TABLE};
+pub(crate) use table::{Setting, TABLE, variable_of};
+pub(crate) use tls::{TLS_SETTINGS, tls_config};
 pub(crate) use warning::Warning;
 
 /// EPMD's port, as `erl` finds it.
@@ -37,6 +41,26 @@ pub(crate) fn epmd_port() -> Result<u16, ConfigError> {
             .map_err(|_| ConfigError::new("ERL_EPMD_PORT", &text, "is no port", "give 1 to 65535")),
         Err(_) => Ok(pgmesh_dist::epmd::DEFAULT_PORT),
     }
+}
+
+/// The port at which every peer listens, if a command was given one: by its flag, or as
+/// the daemon's settings have it.
+pub(crate) fn given_dist_port(flag: Option<&str>) -> Result<Option<u16>, ConfigError> {
+    let variable = variable_of("dist-port");
+    let by_variable = std::env::var(&variable).ok();
+    let by_variable = by_variable.filter(|text| !text.is_empty());
+    match (flag, by_variable) {
+        (Some(text), _) => parse_port("--dist-port", text).map(Some),
+        (None, Some(text)) => parse_port(&variable, &text).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// A port that can be dialled.
+fn parse_port(shown: &str, text: &str) -> Result<u16, ConfigError> {
+    let wrong = |_| ConfigError::new(shown, text, "is no port", "write a port, 1 to 65535");
+    let port: NonZero<u16> = text.parse().map_err(wrong)?;
+    Ok(port.get())
 }
 
 /// Where this host's EPMD is asked: at the first of the addresses that it was given.

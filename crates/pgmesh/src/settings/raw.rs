@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use clap::ArgMatches;
+use zeroize::Zeroizing;
 
 use super::ConfigError;
 use super::file::ConfigFile;
@@ -32,10 +33,11 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value that was given, not looked at yet.
+/// A value that was given, not looked at yet; wiped when dropped, since a database's
+/// URL may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RawValue {
-    pub(crate) text: String,
+    pub(crate) text: Zeroizing<String>,
     pub(crate) source: Source,
 }
 
@@ -146,6 +148,7 @@ impl<V: Fn(&str) -> Option<String>> Sources<'_, V> {
             .or_else(|| self.database_url(setting))
             .or_else(|| Some((setting.default?.to_owned(), Source::Default)));
         let (text, source) = found?;
+        let text = Zeroizing::new(text);
         Some(RawValue { text, source })
     }
 
@@ -163,7 +166,7 @@ impl<V: Fn(&str) -> Option<String>> Sources<'_, V> {
             return None;
         }
         let value = self.file?.get(setting.name)?;
-        Some((value.text.clone(), Source::File { line: value.line }))
+        Some((value.text.to_string(), Source::File { line: value.line }))
     }
 
     fn database_url(&self, setting: &Setting) -> Option<(String, Source)> {

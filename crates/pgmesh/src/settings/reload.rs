@@ -59,6 +59,7 @@ impl RunSettings {
         self.audit_interval = new.audit_interval;
         self.prune = new.prune;
         self.allow = new.allow;
+        self.peers = new.peers;
         self.min_cluster = new.min_cluster;
         self.log = new.log;
     }
@@ -90,6 +91,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("cookie"), "c").unwrap();
         std::fs::write(folder.path().join("other-cookie"), "c").unwrap();
+        std::fs::write(folder.path().join("optfile"), "[{server, []}].").unwrap();
         folder
     }
 
@@ -129,9 +131,15 @@ mod tests {
         ("dialect", "'heartbeat'"),
         ("prune", "true"),
         ("allow", "['*@x']"),
+        ("peers", "{ 'c@h' = 9100 }"),
         ("listen", "'127.0.0.1:0'"),
         ("epmd", "'external'"),
         ("dist-port", "4371"),
+        ("tls-optfile", "'optfile'"),
+        ("tls-cert", "'c'\ntls-ca = 'a'"),
+        ("tls-key", "'k'\ntls-cert = 'c'\ntls-ca = 'a'"),
+        ("tls-ca", "'a'\ntls-cert = 'c'"),
+        ("tls-verify", "'none'\ntls-cert = 'c'"),
         ("net-ticktime", "'9s'"),
         ("setup-timeout", "'9s'"),
         ("max-frame", "'1MiB'"),

@@ -1,23 +1,23 @@
 //! What the settings of `pgmesh run` mean.
 
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZero;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ArgMatches;
 use pgmesh_discovery::{Channel, Conninfo, Dialect, Environment};
-use pgmesh_dist::Cookie;
+use pgmesh_dist::{Cookie, TlsConfig};
 use pgmesh_mesh::{AnnounceScope, IntroduceScope, JoinScope};
-use pgmesh_name::{AllowList, NodeName};
+use pgmesh_name::{AllowList, NodeName, PeerError, PeerMap};
 
 use super::duration::{parse_duration, parse_size};
 use super::raw::{RawSettings, Source};
 use super::socket::default_socket;
 use super::table::TABLE;
 use super::{
-    ConfigError, ConfigErrors, CookieSource, Warning, epmd_addresses, epmd_port, read_cookie,
+    ConfigError, ConfigErrors, CookieSource, Warning, epmd_addresses, epmd_port, parse_port,
+    read_cookie, tls_config,
 };
 
 /// Ordinary messages of a BEAM fit into this.
@@ -46,14 +46,18 @@ pub(crate) struct RunSettings {
     pub(crate) dialect: Dialect,
     pub(crate) prune: bool,
     pub(crate) allow: AllowList,
+    /// Where these listen, unheard and unasked.
+    pub(crate) peers: PeerMap,
     pub(crate) listen: SocketAddr,
     pub(crate) epmd: EpmdMode,
     pub(crate) epmd_port: u16,
-    /// Where every peer listens, unless their EPMDs are asked.
+    /// Where every other peer listens, unless their EPMDs are asked.
     pub(crate) dist_port: Option<u16>,
     pub(crate) epmd_host: IpAddr,
     /// Where one of our own listens.
     pub(crate) epmd_addresses: Vec<IpAddr>,
+    /// Links go over TLS.
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) net_ticktime: Duration,
     pub(crate) setup_timeout: Duration,
     pub(crate) max_frame: usize,
@@ -179,6 +183,7 @@ impl Reader<'_> {
         let dialect = self.word("dialect", &dialects);
         let prune = self.word("prune", &[("no", false), ("yes", true)]);
         let allow = self.allow();
+        let peers = self.peers();
         let modes = [
             EpmdMode::Auto,
             EpmdMode::External,
@@ -186,10 +191,11 @@ impl Reader<'_> {
             EpmdMode::None,
         ];
         let epmd = self.word("epmd", &modes.map(|mode| (mode.as_str(), mode)));
-        let listen = self.listen(epmd);
+        let listen = self.listen(epmd, name.as_ref());
         let dist_port = self.dist_port(epmd, listen);
         let epmd_port = self.keep(epmd_port());
         let epmd_addresses = self.keep(epmd_addresses());
+        let tls = self.tls();
         let net_ticktime = self.duration("net-ticktime", Duration::from_secs(1));
         let setup_timeout = self.duration("setup-timeout", Duration::from_millis(100));
         let max_frame = self.max_frame();
@@ -218,12 +224,14 @@ impl Reader<'_> {
             dialect: dialect?,
             prune: prune?,
             allow: allow?,
+            peers: peers?,
             listen: listen?,
             epmd: epmd?,
             epmd_port: epmd_port?,
             dist_port: dist_port?,
             epmd_host,
             epmd_addresses,
+            tls: tls?,
             net_ticktime: net_ticktime?,
             setup_timeout: setup_timeout?,
             max_frame: max_frame?,
@@ -242,9 +250,11 @@ impl Reader<'_> {
     }
 
     /// Without EPMD nobody could find a port that the system chooses.
-    fn listen(&mut self, epmd: Option<EpmdMode>) -> Option<SocketAddr> {
-        let remedy = "write an address and a port, like 0.0.0.0:0";
-        let listen: SocketAddr = self.parsed("listen", remedy)?;
+    fn listen(&mut self, epmd: Option<EpmdMode>, name: Option<&NodeName>) -> Option<SocketAddr> {
+        let listen = match self.raw.get("listen") {
+            Some(_) => self.parsed("listen", "write an address and a port, like 0.0.0.0:0")?,
+            None => everywhere(name),
+        };
         if epmd == Some(EpmdMode::None) && listen.port() == 0 {
             let problem = "has no fixed port, which --epmd none needs";
             let remedy = "give one, like 0.0.0.0:4370";
@@ -254,17 +264,16 @@ impl Reader<'_> {
         Some(listen)
     }
 
-    /// As OTP's nodes have it: `ERL_DIST_PORT` unless it is given. Without EPMD and
+    /// As rebar3's releases have it: `ERL_DIST_PORT` unless it is given. Without EPMD and
     /// both, everybody listens where we do.
     fn dist_port(
         &mut self,
         epmd: Option<EpmdMode>,
         listen: Option<SocketAddr>,
     ) -> Option<Option<u16>> {
-        let remedy = "write a port, 1 to 65535";
-        if self.raw.get("dist-port").is_some() {
-            let port: NonZero<u16> = self.parsed("dist-port", remedy)?;
-            return Some(Some(port.get()));
+        if let Some(value) = self.raw.get("dist-port") {
+            let port = parse_port(&self.raw.shown("dist-port"), &value.text);
+            return self.keep(port).map(Some);
         }
         if epmd != Some(EpmdMode::None) {
             return Some(None);
@@ -272,9 +281,13 @@ impl Reader<'_> {
         let Ok(text) = std::env::var("ERL_DIST_PORT") else {
             return Some(listen.map(|listen| listen.port()));
         };
-        let wrong = |_| ConfigError::new("ERL_DIST_PORT", &text, "is no port", remedy);
-        let port: NonZero<u16> = self.keep(text.parse().map_err(wrong))?;
-        Some(Some(port.get()))
+        self.keep(parse_port("ERL_DIST_PORT", &text)).map(Some)
+    }
+
+    fn tls(&mut self) -> Option<Option<TlsConfig>> {
+        let text = |setting: &str| self.raw.get(setting).map(|value| value.text.to_string());
+        let config = tls_config(text, |setting| self.raw.shown(setting));
+        self.keep(config)
     }
 
     fn introduce(&mut self) -> Option<IntroduceScope> {
@@ -327,6 +340,10 @@ impl Reader<'_> {
         let environment = Environment::of_process();
         let url = self.raw.get("database-url");
         if url.is_none() && !environment.names_a_database() {
+            // Whoever names the nodes can do without.
+            if self.raw.get("peers").is_some() {
+                return Some((None, Vec::new()));
+            }
             let message = "no database: only this host's nodes and those that dial us are \
                            found, and nobody hears of them (give --database-url)";
             return Some((
@@ -444,9 +461,26 @@ impl Reader<'_> {
         }
     }
 
+    fn peers(&mut self) -> Option<PeerMap> {
+        let mut peers = PeerMap::default();
+        let Some(value) = self.raw.get("peers") else {
+            return Some(peers);
+        };
+        let before = self.errors.len();
+        for entry in value.text.split(',').map(str::trim) {
+            let wrong = |error: PeerError| {
+                let shown = self.raw.shown("peers");
+                ConfigError::new(&shown, entry, &error.to_string(), &error.remedy())
+            };
+            let added = peers.add(entry).map_err(wrong);
+            self.keep(added);
+        }
+        (self.errors.len() == before).then_some(peers)
+    }
+
     fn socket(&self, name: &NodeName) -> PathBuf {
         match self.raw.get("socket") {
-            Some(value) => PathBuf::from(&value.text),
+            Some(value) => PathBuf::from(value.text.as_str()),
             None => default_socket(name),
         }
     }
@@ -523,6 +557,19 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// On all addresses of the family that others find in our name.
+fn everywhere(name: Option<&NodeName>) -> SocketAddr {
+    let is_ipv6 = name
+        .and_then(NodeName::host_ip)
+        .is_some_and(|ip| ip.is_ipv6());
+    let any: IpAddr = if is_ipv6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    };
+    SocketAddr::new(any, 0)
 }
 
 /// Variables that look like settings and are none: a misspelt one is easily missed.

@@ -10,6 +10,8 @@ pub(crate) struct Setting {
     pub(crate) help: &'static str,
     /// Given several times, or once with commas between.
     pub(crate) repeats: bool,
+    /// In a file it may be a table, each of its pairs one value.
+    pub(crate) pairs: bool,
     /// Its value is never shown.
     pub(crate) secret: bool,
     /// The words for true and false, where a file may say those.
@@ -31,6 +33,7 @@ impl Setting {
             default,
             help,
             repeats: false,
+            pairs: false,
             secret: false,
             switch: None,
             reloads: false,
@@ -39,6 +42,11 @@ impl Setting {
 
     const fn repeats(mut self) -> Self {
         self.repeats = true;
+        self
+    }
+
+    const fn pairs(mut self) -> Self {
+        self.pairs = true;
         self
     }
 
@@ -106,12 +114,24 @@ pub(crate) static TABLE: &[Setting] = &[
         "yes: when a name is forgotten, all nodes are told to disconnect from it").switch("yes", "no").reloads(),
     Setting::new("allow", "PATTERN", None,
         "Names and addresses that may be dialled: globs like 'app_*@*' and networks like 10.0.0.0/8, with commas between or given several times. Globs alone allow any address, public ones too [default: every name on private addresses]").repeats().reloads(),
-    Setting::new("listen", "ADDR:PORT", Some("0.0.0.0:0"),
-        "Where we listen for other nodes; port 0 lets the system choose"),
+    Setting::new("peers", "NAME=[ADDR:]PORT", None,
+        "Where these nodes listen, instead of asking EPMD, and DNS where an address is given; with commas between or given several times, in the file a table. They are dialled without having been heard, and never forgotten").repeats().pairs().reloads(),
+    Setting::new("listen", "ADDR:PORT", None,
+        "Where we listen for other nodes; port 0 lets the system choose [default: 0.0.0.0:0, or [::]:0 if the host of --name is an IPv6 address]"),
     Setting::new("epmd", "MODE", Some("auto"),
-        "Which EPMD: auto (the one that answers, else epmd -daemon, else embedded), external (another program), embedded (ours, within the daemon) or none"),
+        "Which EPMD: auto (the one that answers, else epmd -daemon, else embedded; and again when it dies), external (another program), embedded (ours, within the daemon) or none"),
     Setting::new("dist-port", "PORT", None,
-        "Port at which every peer listens, instead of asking EPMD [default with --epmd none: ERL_DIST_PORT, else the port of --listen]"),
+        "Port at which every other peer listens, instead of asking EPMD [default with --epmd none: ERL_DIST_PORT, else the port of --listen]"),
+    Setting::new("tls-optfile", "PATH", None,
+        "Links go over TLS, with the options in this file: that of the nodes' -ssl_dist_optfile"),
+    Setting::new("tls-cert", "PATH", None,
+        "Links go over TLS, and this is our certificate with its chain (PEM), whoever dials"),
+    Setting::new("tls-key", "PATH", None,
+        "Its key [default: in the same file]"),
+    Setting::new("tls-ca", "PATH", None,
+        "Who may have signed the nodes' certificates (PEM)"),
+    Setting::new("tls-verify", "WORD", None,
+        "Whose certificate is verified, with --tls-cert: mutual (who dials and who is dialled), server (who is dialled) or none [default: mutual]"),
     Setting::new("net-ticktime", "DURATION", Some("60s"),
         "How long a peer may be silent; give the nodes' own net_ticktime"),
     Setting::new("setup-timeout", "DURATION", Some("7s"),

@@ -188,8 +188,7 @@ fn channel_check(database: Option<&Database>, status: &Status) -> Option<Check> 
 }
 
 fn epmd_check(status: &Status) -> Option<Check> {
-    let is_missing = !status.epmd.registered && status.epmd.mode != "none";
-    is_missing.then(|| {
+    status.epmd.lacks_us().then(|| {
         let message = "the daemon is not registered at EPMD: other nodes cannot dial it";
         let remedy = "it registers within a second of EPMD's return: see EPMD below";
         GROUP

@@ -36,7 +36,9 @@ impl DistributionFacts {
         Self {
             node: node.clone(),
             listen: visitor.listen_error().map(listen_trouble),
-            found: found.map_err(|error| DialTrouble::from(&error)),
+            found: found
+                .map(|probed| probed.address.port())
+                .map_err(|error| DialTrouble::from(&error)),
         }
     }
 }
@@ -46,11 +48,11 @@ fn listen_trouble(error: &StartError) -> (String, &'static str) {
     (cause_and_remedy(&message).0.to_owned(), error.remedy())
 }
 
-pub(super) fn checks(facts: &DistributionFacts, epmd_answers: bool) -> Vec<Check> {
+pub(super) fn checks(facts: &DistributionFacts, is_findable: bool) -> Vec<Check> {
     if let Some((message, remedy)) = &facts.listen {
         return vec![GROUP.failed("listen", message, *remedy).kind("listen")];
     }
-    if !epmd_answers {
+    if !is_findable {
         return vec![GROUP.unchecked("reachable", "whether other nodes find us, without EPMD")];
     }
     let node = &facts.node;

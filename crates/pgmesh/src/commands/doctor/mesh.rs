@@ -178,6 +178,7 @@ pub(super) mod tests {
     fn node(name: &str, facts: LinkedFacts) -> NodeFacts {
         NodeFacts {
             name: name.parse().unwrap(),
+            by_epmd: true,
             outcome: DialOutcome::Linked(facts),
         }
     }

@@ -28,7 +28,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use super::{EXIT_CONFIG, block_on, duration};
-use crate::settings::RunSettings;
+use crate::settings::{EpmdMode, RunSettings};
 use channel::ChannelFacts;
 use daemon::DaemonFacts;
 use distribution::DistributionFacts;
@@ -80,13 +80,15 @@ async fn examine(
     let epmd = EpmdFacts::gather(settings, &host, &visitor).await;
     report.add(epmd::checks(settings, &daemon, &epmd))?;
     let distribution = DistributionFacts::gather(settings, &visitor, daemon_runs).await;
-    report.add(distribution::checks(&distribution, epmd.names.is_ok()))?;
+    let without_epmd = settings.epmd == EpmdMode::None;
+    let is_findable = without_epmd || epmd.names.is_ok();
+    report.add(distribution::checks(&distribution, is_findable))?;
 
     let heard = examine_postgres(settings, daemon_runs, listen_for, &mut report).await?;
-    let listed = epmd.names.as_deref().unwrap_or_default();
-    let local = nodes::local_names(settings, &visitor, listed).await;
+    let listed = epmd.names.as_deref().ok().filter(|_| !without_epmd);
+    let local = nodes::local_names(settings, &visitor, listed.unwrap_or_default()).await;
     let heard = heard.as_ref().map(|facts| facts.names(&settings.name));
-    let known = nodes::Known::gather(heard.unwrap_or_default(), &daemon, local, &settings.name);
+    let known = nodes::Known::gather(heard.unwrap_or_default(), &daemon, local, settings);
     let nodes = nodes::gather(settings, &visitor, &known, &daemon).await;
     report.add(nodes::checks(&known, &nodes, &daemon))?;
     let own = mesh::Own {

@@ -18,6 +18,7 @@ use super::linked::LinkedFacts;
 use super::trouble::DialTrouble;
 use super::visitor::Visitor;
 use crate::api::shapes::Member;
+use crate::epmd_entry;
 use crate::settings::RunSettings;
 
 const GROUP: Group = Group::Nodes;
@@ -34,6 +35,8 @@ const ALL_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(super) struct NodeFacts {
     pub(super) name: NodeName,
+    /// Whether its port was asked of an EPMD.
+    pub(super) by_epmd: bool,
     pub(super) outcome: DialOutcome,
 }
 
@@ -61,14 +64,14 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// This host's nodes, then those that the daemon is linked to, then whoever was
-    /// heard and whom else the daemon knows: a flood of names leaves out none of the
-    /// first. Hidden ones are left out where that is known.
+    /// This host's nodes, then those that the daemon is linked to and those that the
+    /// settings name, then whoever was heard and whom else the daemon knows: a flood of
+    /// names leaves out none of the first. Hidden ones are left out where that is known.
     pub(super) fn gather<'a>(
         heard: impl IntoIterator<Item = &'a NodeName>,
         daemon: &DaemonFacts,
         local: BTreeSet<NodeName>,
-        own: &NodeName,
+        settings: &RunSettings,
     ) -> Self {
         let running = daemon.running();
         let members = || running.into_iter().flat_map(|running| &running.members);
@@ -77,9 +80,10 @@ impl Known {
             wanted.filter_map(|member| member.node.parse::<NodeName>().ok())
         };
         let mut seen: BTreeSet<_> = named(|member| member.hidden).collect();
-        seen.insert(own.clone());
+        seen.insert(settings.name.clone());
         let linked = named(|member| member.state == "up");
         let all = local.iter().cloned().chain(linked);
+        let all = all.chain(settings.peers.names().cloned());
         let all = all.chain(heard.into_iter().cloned()).chain(named(|_| true));
         let mut names: Vec<_> = all.filter(|name| seen.insert(name.clone())).collect();
         let left_out = names.len().saturating_sub(MAX_NODES);
@@ -102,8 +106,12 @@ pub(super) async fn local_names(
     for (alive, port) in listed {
         if alive != settings.name.alive() {
             let address = SocketAddr::new(settings.epmd_host, *port);
+            let name = epmd_entry::beside(&settings.name, alive);
             let (asker, node) = (visitor.asker().clone(), visitor.node().clone());
-            probes.spawn(async move { timeout(PROBE_LIMIT, probe(&asker, &node, address)).await });
+            probes.spawn(async move {
+                let question = probe(&asker, &node, name.as_ref(), address);
+                timeout(PROBE_LIMIT, question).await
+            });
         }
     }
     let probed = probes.join_all().await.into_iter().flatten().flatten();
@@ -114,10 +122,15 @@ pub(super) async fn local_names(
 /// By the nameless asker first: a node that is being asked by our name takes a dial
 /// under that name, a moment later, for one of two at the same time. OTP 23 does not
 /// know nameless ones.
-async fn probe(asker: &Node, node: &Node, address: SocketAddr) -> Result<Probed, ProbeError> {
-    match asker.probe(address).await {
+async fn probe(
+    asker: &Node,
+    node: &Node,
+    name: Option<&NodeName>,
+    address: SocketAddr,
+) -> Result<Probed, ProbeError> {
+    match epmd_entry::ask(asker, name, address).await {
         Ok(probed) => Ok(probed),
-        Err(_) => node.probe(address).await,
+        Err(_) => epmd_entry::ask(node, name, address).await,
     }
 }
 
@@ -134,6 +147,7 @@ pub(super) async fn gather(
     for name in &known.names {
         let member = daemon.member(name.as_str());
         let refused = refusal(settings, known, member, name);
+        let by_epmd = settings.dist_port.is_none() && !settings.peers.contains(name);
         let (node, name, places) = (visitor.node().clone(), name.clone(), places.clone());
         dials.spawn(async move {
             let outcome = match refused {
@@ -144,7 +158,11 @@ pub(super) async fn gather(
                     dialled.unwrap_or(DialOutcome::OutOfTime)
                 }
             };
-            NodeFacts { name, outcome }
+            NodeFacts {
+                name,
+                by_epmd,
+                outcome,
+            }
         });
     }
     let mut facts = dials.join_all().await;
@@ -159,8 +177,9 @@ fn refusal(
     member: Option<&Member>,
     name: &NodeName,
 ) -> Option<DialOutcome> {
+    let is_local = known.local.contains(name) || name.host() == settings.name.host();
     match member.map(|member| member.state.as_str()) {
-        _ if settings.join == JoinScope::Local && !known.local.contains(name) => {
+        _ if settings.join == JoinScope::Local && !is_local => {
             Some(DialOutcome::Excused("lives on another host (--join local)"))
         }
         _ if !settings.allow.allows_name(name) => Some(DialOutcome::NotAllowed),
@@ -199,7 +218,7 @@ pub(super) fn checks(known: &Known, nodes: &[NodeFacts], daemon: &DaemonFacts) -
 fn node_check(node: &NodeFacts) -> Check {
     let name = &node.name;
     let check = match &node.outcome {
-        DialOutcome::Linked(linked) => GROUP.ok("link", linked_text(name, linked)),
+        DialOutcome::Linked(linked) => GROUP.ok("link", linked_text(node, linked)),
         DialOutcome::Hidden => GROUP.ok("link", format!("{name} is hidden, and left alone")),
         DialOutcome::Excused(reason) => GROUP.unchecked("link", format!("{name} {reason}")),
         DialOutcome::OutOfTime => {
@@ -216,11 +235,13 @@ fn node_check(node: &NodeFacts) -> Check {
     check.node(name)
 }
 
-fn linked_text(name: &NodeName, linked: &LinkedFacts) -> String {
+fn linked_text(node: &NodeFacts, linked: &LinkedFacts) -> String {
+    let NodeFacts { name, by_epmd, .. } = node;
+    let epmd = if *by_epmd { " EPMD," } else { "" };
     let otp = linked
         .otp
         .map_or_else(String::new, |otp| format!(" (OTP {otp})"));
-    format!("{name}: address, EPMD, port, handshake and cookie are good{otp}")
+    format!("{name}: address,{epmd} port, handshake and cookie are good{otp}")
 }
 
 fn why_not_allowed(name: &NodeName) -> &'static str {

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use pgmesh_name::NodeName;
+use zeroize::Zeroizing;
 
 use super::check::{Check, Group, listed};
 use super::host::HostFacts;
@@ -20,7 +21,7 @@ pub(super) struct CookieFacts {
     length: usize,
     /// Of the file, its permissions alone.
     mode: Option<u32>,
-    /// What `erl` would not take from a file.
+    /// What is probably not meant.
     oddity: Option<Oddity>,
 }
 
@@ -33,6 +34,9 @@ enum Oddity {
     OuterBlank,
     /// It has characters that no cookie file may have.
     NotPrintable,
+    /// It is of the kind that `erl` writes into a home without one (auth.erl,
+    /// create_cookie): a generator of 36 bits chooses its letters.
+    MadeByErl,
 }
 
 /// Settings that cannot be used.
@@ -89,12 +93,12 @@ impl CookieFacts {
             CookieSource::File(path) => Some(path),
         };
         let mode = file.and_then(|path| fs::metadata(path).ok());
-        let text = file.and_then(|path| fs::read_to_string(path).ok());
+        let text = file.and_then(|path| fs::read_to_string(path).ok().map(Zeroizing::new));
         let cookie = settings.cookie.expose();
         Self {
             length: cookie.chars().count(),
             mode: mode.map(|metadata| metadata.permissions().mode() & 0o777),
-            oddity: Oddity::of(cookie, text.as_deref().unwrap_or_default()),
+            oddity: Oddity::of(cookie, text.as_ref().map_or("", |text| text.as_str())),
             source,
         }
     }
@@ -120,6 +124,8 @@ impl Oddity {
             Some(Self::MoreLines)
         } else if cookie.trim() != cookie {
             Some(Self::OuterBlank)
+        } else if cookie.len() == 20 && cookie.chars().all(|c| c.is_ascii_uppercase()) {
+            Some(Self::MadeByErl)
         } else {
             None
         }
@@ -138,6 +144,11 @@ impl Oddity {
             Self::NotPrintable => (
                 "has characters other than printable ASCII, which erl refuses in a file",
                 "choose another cookie for all nodes, or compare it with theirs byte by byte",
+            ),
+            Self::MadeByErl => (
+                "is of the kind that erl makes up, 20 capital letters of 36 random bits: \
+                 whoever hears a handshake guesses it in minutes",
+                "give all nodes another one, as openssl rand -hex 24 makes it",
             ),
         }
     }
@@ -183,7 +194,12 @@ pub(super) fn samples() -> Vec<Check> {
         mode: Some(0o400),
         oddity,
     };
-    let oddities = [Oddity::MoreLines, Oddity::OuterBlank, Oddity::NotPrintable];
+    let oddities = [
+        Oddity::MoreLines,
+        Oddity::OuterBlank,
+        Oddity::NotPrintable,
+        Oddity::MadeByErl,
+    ];
     let oddities = oddities.map(Some).into_iter();
     let mut samples = vec![
         name_check(&name("pgmesh@10.0.0.9"), &host(&[[10, 0, 0, 9]], true)),
@@ -235,6 +251,14 @@ fn samples_of_warnings() -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cookie_that_erl_makes_up_is_told() {
+        let odd = |cookie| Oddity::of(cookie, cookie);
+        assert_eq!(odd("HQZKTNYHBCJSWLAGXOXE"), Some(Oddity::MadeByErl));
+        assert_eq!(odd("HQZKTNYHBCJSWLAGXOX"), None);
+        assert_eq!(odd("hqzktnyhbcjswlagxoxe"), None);
+    }
 
     #[test]
     fn cookies_that_erl_would_not_take_are_told() {

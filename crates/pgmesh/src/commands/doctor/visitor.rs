@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use pgmesh_dist::{Node, NodeConfig, NodeEvent, NodeEvents, StartError};
-use pgmesh_name::{AllowList, NodeName};
+use pgmesh_name::{AllowList, NodeName, PeerAddress, PeerMap};
 use tokio::time::timeout;
 
 use crate::daemon::node_config;
-use crate::settings::RunSettings;
+use crate::settings::{EpmdMode, RunSettings};
 
 /// EPMD has answered by the time the node has started, or does not.
 const REGISTERED_LIMIT: Duration = Duration::from_millis(500);
@@ -50,6 +50,9 @@ impl Visitor {
             started => (started?, None),
         };
         let (node, mut events) = started;
+        if settings.epmd == EpmdMode::None {
+            know_ourselves(settings, &name, &mut config.peers);
+        }
         let anywhere = NodeConfig {
             allow: AllowList::parse(["*@*"]).unwrap_or_default(),
             ..config
@@ -91,6 +94,14 @@ impl Visitor {
     pub(super) fn leave(&self) {
         self.node.stop();
         self.asker.stop();
+    }
+}
+
+/// Without EPMD we are where we listen, which need not be where all others do.
+fn know_ourselves(settings: &RunSettings, visitor: &NodeName, peers: &mut PeerMap) {
+    let (ip, port) = (None, settings.listen.port());
+    for name in [&settings.name, visitor] {
+        peers.insert(name.clone(), PeerAddress { ip, port });
     }
 }
 

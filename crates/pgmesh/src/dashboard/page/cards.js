@@ -59,12 +59,16 @@ function channelText({ channel, channel_from_cookie: fromCookie }) {
 
 function daemonCard(status, passed) {
   const { join, announce, introduce } = status.scopes;
-  const epmd = status.epmd.registered ? "in EPMD" : "not in EPMD";
-  const parts = [`up ${age(status.uptime_s + passed)}`, epmd, ...(status.leader ? ["leads"] : []),
+  const parts = [`up ${age(status.uptime_s + passed)}`, epmdText(status.epmd), ...(status.leader ? ["leads"] : []),
     `join ${join}`, `announce ${announce}`, `introduce ${introduce}`];
   return { id: "daemon", title: "This daemon", level: status.ready ? "good" : "warn",
     text: status.ready ? "ready" : "not ready", sub: listed(parts),
     error: status.ready ? null : { kind: "waiting", message: status.not_ready_because } };
+}
+
+function epmdText({ mode, registered }) {
+  if (mode === "none") return "no EPMD";
+  return registered ? "in EPMD" : "not in EPMD";
 }
 
 /// Lines break between the parts, not within.

@@ -11,6 +11,7 @@ use crate::api::shapes::Error;
 fn node(name: &str, outcome: DialOutcome) -> NodeFacts {
     NodeFacts {
         name: name.parse().unwrap(),
+        by_epmd: true,
         outcome,
     }
 }
@@ -26,6 +27,7 @@ fn detail(kind: FailureKind) -> &'static str {
         FailureKind::Timeout(Step::Resolve) => "no answer from DNS in time",
         FailureKind::Timeout(Step::Epmd) => "no answer from its EPMD in time",
         FailureKind::Timeout(Step::Connect) => "no connection in time",
+        FailureKind::Timeout(Step::Tls) => "no TLS in time",
         FailureKind::Timeout(Step::Name) => "no name in time",
         FailureKind::Timeout(Step::Status) => "no status in time",
         FailureKind::Timeout(Step::Challenge) => "no challenge in time",
@@ -43,6 +45,20 @@ fn detail(kind: FailureKind) -> &'static str {
         FailureKind::AlreadyLinked => "the peer has a link to us already",
         FailureKind::Malformed => "malformed status for this dial",
         FailureKind::SpeaksTls => "it answers with an alert of TLS",
+        FailureKind::SpeaksPlain => "what the peer says is not TLS",
+        FailureKind::TlsExpired => "the peer's certificate: certificate has expired",
+        FailureKind::TlsWrongHost => "the peer's certificate: hostname mismatch",
+        FailureKind::TlsUnknownAuthority => {
+            "the peer's certificate: unable to get local issuer certificate"
+        }
+        FailureKind::TlsNoCertificate => {
+            "the peer does not take our certificate: tlsv13 alert certificate required"
+        }
+        FailureKind::TlsCertificateRejected => {
+            "the peer does not take our certificate: sslv3 alert bad certificate"
+        }
+        FailureKind::TlsFiles => "/etc/tls/node.pem: cannot be read: No such file or directory",
+        FailureKind::Tls => "no protocols available",
         FailureKind::ClosedByPeer => "connection closed by peer",
         FailureKind::Io => "No route to host (os error 113)",
         FailureKind::NotPublic
@@ -78,6 +94,10 @@ fn of_dials(kind: &FailureKind) -> bool {
 pub(in super::super) fn samples() -> Vec<Check> {
     let others = [
         linked(),
+        NodeFacts {
+            by_epmd: false,
+            ..linked()
+        },
         node("shell@10.0.0.2", DialOutcome::Hidden),
         node("app@203.0.113.7", DialOutcome::NotAllowed),
         node("app@10.0.0.3", DialOutcome::Excused("said goodbye")),
@@ -125,13 +145,14 @@ fn known_are_those_heard_local_and_of_the_daemon_but_hidden_ones() {
     };
     let members = vec![member("member@h", false), member("other_pgmesh@h", true)];
     let daemon = DaemonFacts::Runs(Box::new(running(members)));
-    let heard = ["heard@h", "own@h", "other_pgmesh@h"].map(name);
-    let known = Known::gather(&heard, &daemon, [name("local@h")].into(), &name("own@h"));
-    assert_eq!(known.names, ["local@h", "member@h", "heard@h"].map(name));
+    let heard = ["heard@h", "pgmesh@10.0.0.9", "other_pgmesh@h"].map(name);
+    let settings = settings_with(&["--peers=given@h=9100,pgmesh@10.0.0.9=1"]);
+    let known = Known::gather(&heard, &daemon, [name("local@h")].into(), &settings);
+    let expected = ["local@h", "member@h", "given@h", "heard@h"];
+    assert_eq!(known.names, expected.map(name));
     let many: Vec<_> = (0..300).map(|n| name(&format!("n{n}@h"))).collect();
-    let own = name("own@h");
-    let known = Known::gather(&many, &DaemonFacts::Absent, BTreeSet::new(), &own);
-    assert_eq!((known.names.len(), known.left_out), (MAX_NODES, 44));
+    let known = Known::gather(&many, &DaemonFacts::Absent, BTreeSet::new(), &settings);
+    assert_eq!((known.names.len(), known.left_out), (MAX_NODES, 45));
 }
 
 #[test]
@@ -155,6 +176,7 @@ fn nobody_is_dialled_whom_the_mesh_leaves_alone() {
     assert!(excused(outcome(&[], "held", "app@10.0.0.1")));
     assert!(excused(outcome(&["--join=local"], "up", "app@10.0.0.1")));
     assert!(outcome(&["--join=local"], "up", "app@10.0.0.9").is_none());
+    assert!(outcome(&["--join=local"], "up", "unlisted@10.0.0.9").is_none());
     let public = outcome(&[], "refused", "app@203.0.113.7");
     assert!(matches!(public, Some(DialOutcome::NotAllowed)));
     assert!(outcome(&["--allow=203.0.113.0/24"], "down", "app@203.0.113.7").is_none());
