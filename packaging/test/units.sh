@@ -20,6 +20,11 @@ units_are_not_exposed() {
 	systemd-analyze security --offline=true --threshold=15 --no-pager "$UNITS/pgmesh@.service"
 }
 
+# Cookie and password are in the memory of a daemon that crashes.
+units_dump_no_core() {
+	[[ $(grep -c '^LimitCORE=0$' "$UNITS"/*.service) == *:1*:1 ]]
+}
+
 # Only the main process is given them by every systemd that there is.
 reload_needs_no_credential() {
 	set -e
@@ -30,6 +35,11 @@ reload_needs_no_credential() {
 # Without it process_start_time_seconds is 0.
 boot_time_is_visible() {
 	! grep '^ProcSubset=pid' "$UNITS"/*.service
+}
+
+# A daemon of 12 MB would have 30 after the first message of some megabytes.
+large_messages_leave_no_memory() {
+	[[ $(grep -c '^Environment=MALLOC_TRIM_THRESHOLD_=[0-9]*$' "$UNITS"/*.service) == *:1*:1 ]]
 }
 
 template_is_the_same_unit() {
