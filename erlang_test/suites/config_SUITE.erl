@@ -23,7 +23,7 @@ all() ->
 	[file_gives_the_settings, variable_wins_over_the_file, every_mistake_in_a_file_is_named_at_once,
 		validate_says_what_each_setting_is,
 		wider_allow_links_who_was_refused, introductions_begin_and_end, leader_that_may_no_longer_lead,
-		observer_begins_to_speak_and_falls_silent, level_of_the_log,
+		observer_begins_to_speak_and_falls_silent, peers_come_and_go, level_of_the_log,
 		bad_file_changes_nothing, what_takes_a_restart, without_a_file].
 
 init_per_testcase(_, Config) ->
@@ -149,6 +149,25 @@ observer_begins_to_speak_and_falls_silent(Config) ->
 	Said = channel_ear:times(Ear, pgmesh:node_name(Daemon)),
 	ok = holds(fun() -> channel_ear:times(Ear, pgmesh:node_name(Daemon)) =:= Said end, ?QUIET_MS),
 	true = hears(Lab, Daemon),
+	ok.
+
+peers_come_and_go(Config) ->
+	ct:comment("A node that no EPMD knows and nobody says is linked while the file names it, and kept meanwhile."),
+	Lab = lab:from(Config),
+	Port = integer_to_list(free_port:pick()),
+	Name = 'a@127.0.0.2',
+	Beam = beam_node:start(Lab, #{name => Name, flags => ["-erl_epmd_port", Port]}),
+	Daemon = start(Lab, []),
+	ok = reload(Lab, Daemon, [{"peers", "{ 'a@127.0.0.2' = " ++ Port ++ " }"}]),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
+	true = logged(Daemon, "peers is now a@127.0.0.2=" ++ Port ++ ", was default"),
+	ok = beam_node:kill(Beam),
+	_ = eventually(fun() -> pgmesh:member_state(Lab, Daemon, Name) =/= <<"up">> end, ?BOUND_MS),
+	Forget = ["forget", atom_to_list(Name), "--socket", maps:get(socket, Daemon)],
+	#{exit := 1, stderr := Refused} = pgmesh:command(Lab, Forget),
+	true = says("is one of our --peers", Refused),
+	ok = reload(Lab, Daemon, []),
+	_ = eventually(fun() -> pgmesh:member(Lab, Daemon, Name) =:= unknown end, ?BOUND_MS),
 	ok.
 
 level_of_the_log(Config) ->

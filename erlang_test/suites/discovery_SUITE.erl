@@ -22,6 +22,7 @@ suite() ->
 all() ->
 	[pgmesh_beside_each_of_five, one_pgmesh_for_five_hosts, one_pgmesh_on_the_host_of_five,
 		plain_nodes_among_beacons, one_name_of_a_cluster_is_enough, hidden_nodes_are_left_alone,
+		node_at_the_address_of_its_name_alone,
 		observer_introduces_nobody, nothing_local_is_said].
 
 init_per_testcase(_, Config) ->
@@ -120,6 +121,17 @@ hidden_nodes_are_left_alone(Config) ->
 	true = pgmesh:sees_mesh(Daemon, names(Beams)),
 	%% Once by the test itself.
 	1 = channel_ear:times(Ear, 'shell@127.0.0.1'),
+	ok.
+
+node_at_the_address_of_its_name_alone(Config) ->
+	ct:comment("A node that listens at its host's address and not where EPMD is asked is local all the same."),
+	Lab = lab:from(Config),
+	ok = loopback_host:alias(Lab, "127.0.0.2"),
+	Ear = channel_ear:start(Lab),
+	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.2'}),
+	Daemon = pgmesh:start(Lab, #{name => 'pgmesh@127.0.0.2'}),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
+	_ = eventually(fun() -> channel_ear:times(Ear, 'a@127.0.0.2') > 0 end, ?BOUND_MS),
 	ok.
 
 observer_introduces_nobody(Config) ->

@@ -5,9 +5,12 @@
 -compile(export_all).
 -compile(nowarn_export_all).
 
--import(eventually, [eventually/2]).
+-import(eventually, [eventually/2, holds/2]).
 
 -define(BOUND_MS, 30000).
+%% Longer than pgmesh waits before it brings an EPMD back.
+-define(BROUGHT_BACK_MS, 5000).
+-define(QUIET_MS, 3000).
 -define(NAME, 'pgmesh@127.0.0.1').
 
 %% ct.
@@ -17,7 +20,10 @@ suite() ->
 
 all() ->
 	[nodes_live_on_it, tools_ask_it, erl_starts_it, release_lives_on_it,
-		daemon_is_the_epmd_of_its_host, second_one_is_refused, nobody_needs_one].
+		daemon_is_the_epmd_of_its_host, nothing_is_lost_while_it_is_away, name_is_taken_while_it_is_away,
+		auto_is_the_epmd_where_none_is_installed, auto_brings_one_back,
+		auto_brings_back_one_that_died_twice, auto_is_the_epmd_as_soon_as_it_can_be, auto_starts_the_one_that_is_installed,
+		second_one_is_refused, nobody_needs_one, settings_alone_make_a_mesh].
 
 init_per_suite(Config) ->
 	ok = mix_release:build(),
@@ -107,6 +113,121 @@ daemon_is_the_epmd_of_its_host(Config) ->
 	_ = eventually(fun() -> pgmesh:sees_mesh(Again, ['a@127.0.0.1', 'b@127.0.0.1']) end, ?BOUND_MS),
 	ok.
 
+nothing_is_lost_while_it_is_away(Config) ->
+	ct:comment("While the daemon that is the EPMD is away nobody is forgotten, and no goodbye is said."),
+	Lab = unused_port(lab:from(Config)),
+	Ear = channel_ear:start(Lab),
+	Flags = #{"--dialect" => "heartbeat", "--expiry" => "3s"},
+	Daemon = pgmesh:start(Lab, #{name => ?NAME, flags => Flags#{"--epmd" => "embedded"}}),
+	Other = pgmesh:start(Lab, #{name => 'other@127.0.0.1', log => "other", flags => Flags#{"--epmd" => "external"}}),
+	Names = ['a@127.0.0.1', 'b@127.0.0.1'],
+	Beams = beam_node:start_all(Lab, [#{name => Name} || Name <- Names]),
+	_ = eventually(fun() -> pgmesh:sees_mesh(Other, Names) end, ?BOUND_MS),
+	[ok = beam_node:clear_events(Beam) || Beam <- Beams],
+	ok = pgmesh:kill(Daemon),
+	_ = eventually(fun() -> not is_registered(Lab, Other) end, ?BOUND_MS),
+	%% For longer than the expiry.
+	ok = holds(fun() -> pgmesh:sees_mesh(Other, Names) end, 2 * ?QUIET_MS),
+	Again = pgmesh:restart(Lab, Daemon),
+	_ = eventually(fun() -> pgmesh:sees_mesh(Again, Names) end, ?BOUND_MS),
+	_ = eventually(fun() -> names(Lab) =:= ["a", "b", "other", "pgmesh"] end, ?BOUND_MS),
+	ok = holds(fun() -> pgmesh:sees_mesh(Other, Names) end, ?QUIET_MS),
+	[] = [Said || <<"goodbye:", _/binary>> = Said <- channel_ear:heard(Ear)],
+	nomatch = re:run(pgmesh:log(Other), "forgot [ab]@"),
+	true = links:none_visible_lost(Beams),
+	ok.
+
+name_is_taken_while_it_is_away(Config) ->
+	ct:comment("Who takes a node's alive name meanwhile has it until its end; then the node comes back to it."),
+	Lab = unused_port(lab:from(Config)),
+	Daemon = pgmesh:start(Lab, #{name => ?NAME, flags => #{"--epmd" => "embedded"}}),
+	[First, _] = Beams = beam_node:start_all(Lab, [#{name => 'a@127.0.0.1'}, #{name => 'b@127.0.0.1'}]),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, Beams) end, ?BOUND_MS),
+	_ = eventually(fun() -> links:meshed(Beams) end, ?BOUND_MS),
+	ok = beam_node:freeze(First),
+	ok = pgmesh:kill(Daemon),
+	Again = pgmesh:restart(Lab, Daemon),
+	_ = eventually(fun() -> names(Lab) =:= ["b", "pgmesh"] end, ?BOUND_MS),
+	Taker = beam_node:start(Lab, #{name => 'a@127.0.0.5'}),
+	ok = beam_node:thaw(First),
+	%% The second node tells of the first, at whose address nobody has the other one's port.
+	_ = eventually(fun() -> error_kind(Lab, Again, 'a@127.0.0.1') =:= <<"refused">> end, ?BOUND_MS),
+	["a", "b", "pgmesh"] = names(Lab),
+	true = pgmesh:all_up(Lab, Again, ['b@127.0.0.1']),
+	ok = beam_node:kill(Taker),
+	_ = eventually(fun() -> links:complete(Lab, Again, Beams) end, ?BOUND_MS),
+	_ = eventually(fun() -> links:meshed(Beams) end, ?BOUND_MS),
+	["a", "b", "pgmesh"] = names(Lab),
+	ok.
+
+auto_is_the_epmd_where_none_is_installed(Config) ->
+	ct:comment("Where none answers and no epmd is on the PATH, pgmesh is it, and erl registers with it."),
+	Lab = unused_port(lab:from(Config)),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--epmd" => "auto"}, env => [path_without_epmd(Lab)]}),
+	#{<<"epmd">> := #{<<"mode">> := <<"embedded">>, <<"registered">> := true}} = pgmesh:status(Lab, Daemon),
+	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
+	["a", "pgmesh"] = names(Lab),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
+	ok.
+
+auto_brings_one_back(Config) ->
+	ct:comment("With auto an EPMD that dies is followed by pgmesh's own; nodes come back to it, no link is lost."),
+	#{epmd := Epmd} = Lab = lab:from(Config),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--epmd" => "auto"}, env => [path_without_epmd(Lab)]}),
+	#{<<"epmd">> := #{<<"mode">> := <<"external">>}} = pgmesh:status(Lab, Daemon),
+	Beams = beam_node:start_all(Lab, [#{name => 'a@127.0.0.1'}, #{name => 'b@127.0.0.1'}]),
+	_ = eventually(fun() -> pgmesh:sees_mesh(Daemon, ['a@127.0.0.1', 'b@127.0.0.1']) end, ?BOUND_MS),
+	[ok = beam_node:clear_events(Beam) || Beam <- Beams],
+	ok = scratch_epmd:kill(Epmd),
+	_ = eventually(fun() -> names(Lab) =:= ["a", "b", "pgmesh"] end, ?BOUND_MS),
+	_ = eventually(fun() -> has_us(Lab, Daemon, <<"embedded">>) end, ?BOUND_MS),
+	true = links:none_lost(Beams),
+	true = pgmesh:sees_mesh(Daemon, ['a@127.0.0.1', 'b@127.0.0.1']),
+	ok.
+
+auto_brings_back_one_that_died_twice(Config) ->
+	ct:comment("An EPMD that is back in a moment and dies again is followed by one of pgmesh's own, which stays."),
+	#{epmd := Epmd, epmd_port := Port} = Lab = lab:from(Config),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--epmd" => "auto"}, env => [path_without_epmd(Lab)]}),
+	ok = scratch_epmd:kill(Epmd),
+	Second = scratch_epmd:start(Lab, Port),
+	_ = eventually(fun() -> names(Lab) =:= ["pgmesh"] end, ?BOUND_MS),
+	ok = scratch_epmd:kill(Second),
+	_ = eventually(fun() -> has_us(Lab, Daemon, <<"embedded">>) end, ?BOUND_MS),
+	Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
+	ok = holds(fun() -> names(Lab) =:= ["a", "pgmesh"] end, ?BROUGHT_BACK_MS),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
+	ok.
+
+auto_is_the_epmd_as_soon_as_it_can_be(Config) ->
+	ct:comment("Where pgmesh can neither find nor be an EPMD when it starts, it is one once the port is free."),
+	#{epmd_port := Port} = Lab = unused_port(lab:from(Config)),
+	{ok, Taken} = socket:open(inet, stream, tcp),
+	ok = socket:bind(Taken, #{family => inet, addr => {127, 0, 0, 1}, port => Port}),
+	Daemon = pgmesh:start(Lab, #{flags => #{"--epmd" => "auto"}, env => [path_without_epmd(Lab)]}),
+	#{<<"epmd">> := #{<<"registered">> := false}} = pgmesh:status(Lab, Daemon),
+	ok = socket:close(Taken),
+	_ = eventually(fun() -> has_us(Lab, Daemon, <<"embedded">>) end, ?BOUND_MS),
+	ok.
+
+auto_starts_the_one_that_is_installed(Config) ->
+	ct:comment("Where none answers and epmd is on the PATH, pgmesh starts it, and it outlives pgmesh."),
+	Lab = unused_port(lab:from(Config)),
+	try
+		Daemon = pgmesh:start(Lab, #{flags => #{"--epmd" => "auto"}}),
+		#{<<"epmd">> := #{<<"mode">> := <<"external">>, <<"registered">> := true}} = pgmesh:status(Lab, Daemon),
+		Beam = beam_node:start(Lab, #{name => 'a@127.0.0.1'}),
+		["a", "pgmesh"] = names(Lab),
+		_ = eventually(fun() -> links:complete(Lab, Daemon, [Beam]) end, ?BOUND_MS),
+		ok = pgmesh:kill(Daemon),
+		_ = eventually(fun() -> names(Lab) =:= ["a"] end, ?BOUND_MS),
+		ok = beam_node:kill(Beam)
+	after
+		%% It kills no EPMD that has names.
+		_ = eventually(fun() -> run(Lab, "epmd", ["-kill"]) =:= 0 end, ?BOUND_MS)
+	end,
+	ok.
+
 second_one_is_refused(Config) ->
 	ct:comment("Where an EPMD runs, --epmd embedded fails and says so; auto uses the one that runs."),
 	Lab = lab:from(Config),
@@ -135,7 +256,74 @@ nobody_needs_one(Config) ->
 	_ = eventually(fun() -> beam_node:call(hd(Beams), net_kernel, hidden_connect_node, [?NAME]) end, ?BOUND_MS),
 	ok.
 
+settings_alone_make_a_mesh(Config) ->
+	ct:comment("Releases on two hosts, without EPMD and without Postgres, are meshed by the names in a file."),
+	#{directory := Directory} = Lab = unused_port(lab:from(Config)),
+	Port = integer_to_list(free_port:pick()),
+	Hosts = ["127.0.0.2", "127.0.0.3"],
+	Names = [list_to_atom("app@" ++ Host) || Host <- Hosts],
+	File = filename:join(Directory, "pgmesh.toml"),
+	ok = file:write_file(File, ["[peers]\n", [["'", atom_to_list(Name), "' = ", Port, "\n"] || Name <- Names]]),
+	Manager = service_manager:open(Lab),
+	[Daemon | _] = Daemons = [launch_without_epmd(Lab, Host, File, Environment) || {Host, Environment} <-
+		lists:zip(Hosts, [service_manager:environment(Manager), []])],
+	Beams = [First, _] = beam_node:start_all(Lab, [#{name => Name, kind => release,
+		flags => ["-erl_epmd_port", Port]} || Name <- Names]),
+	[_ = eventually(fun() -> pgmesh:sees_mesh(One, Names) end, ?BOUND_MS) || One <- Daemons],
+	true = links:meshed(Beams),
+	[#{<<"local">> := true}, #{<<"local">> := false}] = [pgmesh:member(Lab, Daemon, Name) || Name <- Names],
+	#{<<"epmd">> := #{<<"mode">> := <<"none">>}, <<"ready">> := true, <<"warnings">> := []} = pgmesh:status(Lab, Daemon),
+	Status = <<"2 nodes up, full mesh; Postgres off">>,
+	_ = eventually(fun() -> service_manager:says_last(Manager, <<"STATUS">>, Status) end, ?BOUND_MS),
+	ok = beam_node:kill(First),
+	Revived = beam_node:revive(Lab, First),
+	_ = eventually(fun() -> links:meshed([Revived | tl(Beams)]) end, ?BOUND_MS),
+	ok = asked_without_epmd(Lab, hd(Names), Port, Daemon).
+
 %% Helpers.
+
+%% With no more on it than the leash needs.
+path_without_epmd(#{directory := Directory}) ->
+	Bin = filename:join(Directory, "bin"),
+	ok = file:make_dir(Bin),
+	[ok = link_program(Bin, os:find_executable(Program)) || Program <- ["setpriv", "env"]],
+	{"PATH", Bin}.
+
+has_us(Lab, Daemon, Mode) ->
+	case pgmesh:status(Lab, Daemon) of
+		#{<<"epmd">> := #{<<"mode">> := Mode, <<"registered">> := true}} -> true;
+		Other -> Other
+	end.
+
+launch_without_epmd(Lab, Host, File, Environment) ->
+	Name = "pgmesh@" ++ Host,
+	Listen = Host ++ ":" ++ integer_to_list(free_port:pick()),
+	Daemon = pgmesh:launch(Lab, #{name => list_to_atom(Name), log => Name, env => Environment,
+		flags => #{"--config" => File, "--epmd" => "none", "--listen" => Listen, "--database-url" => false}}),
+	_ = eventually(fun() -> is_map(pgmesh:status(Lab, Daemon)) end, ?BOUND_MS),
+	Daemon.
+
+%% What people ask has to be told the port, or finds it in the daemon's settings.
+asked_without_epmd(#{cookie_file := Cookie} = Lab, Name, Port, #{options := Options}) ->
+	Ping = ["ping", atom_to_list(Name), "--cookie-file", Cookie],
+	#{exit := 1} = pgmesh:command(Lab, Ping),
+	#{exit := 0} = pgmesh:command(Lab, Ping ++ ["--dist-port", Port]),
+	#{exit := 0} = pgmesh:command(Lab, Ping, #{env => [{"PGMESH_DIST_PORT", Port}]}),
+	{0, #{<<"checks">> := Checks}} = pgmesh:doctor(Lab, maps:remove(env, Options)),
+	Good = iolist_to_binary([atom_to_binary(Name), ": address, port, handshake and cookie are good"]),
+	[_] = [Check || #{<<"message">> := Message} = Check <- Checks, string:prefix(Message, Good) =/= nomatch],
+	[_] = [Check || #{<<"group">> := <<"distribution">>, <<"outcome">> := <<"ok">>} = Check <- Checks],
+	ok.
+
+is_registered(Lab, Daemon) ->
+	#{<<"epmd">> := #{<<"registered">> := Registered}} = pgmesh:status(Lab, Daemon),
+	Registered.
+
+error_kind(Lab, Daemon, Node) ->
+	case pgmesh:member(Lab, Daemon, Node) of
+		#{<<"error">> := #{<<"kind">> := Kind}} -> Kind;
+		Other -> Other
+	end.
 
 %% The lab with our EPMD in the place of OTP's.
 with_epmd(Lab) ->

@@ -78,7 +78,7 @@ epmd_does_not_speak_for_us(Config) ->
 	ok = file:write_file(filename:join(Directory, "epmd"), ["#!/bin/sh\nenv >", Seen, ".new; mv ", Seen, ".new ", Seen, "\n"]),
 	ok = file:change_mode(filename:join(Directory, "epmd"), 8#755),
 	Manager = service_manager:open(Lab),
-	_ = pgmesh:launch(Lab, #{env => [{"PATH", Directory ++ ":" ++ os:getenv("PATH")}
+	_ = pgmesh:launch(Lab, #{flags => #{"--epmd" => "auto"}, env => [{"PATH", Directory ++ ":" ++ os:getenv("PATH")}
 		| service_manager:environment(Manager, 60000)]}),
 	_ = eventually(fun() -> filelib:is_regular(Seen) end, ?BOUND_MS),
 	{ok, Environment} = file:read_file(Seen),

@@ -1,4 +1,5 @@
-%% A real node, `erl`, `elixir` or a release, as a program of its own on a loopback address.
+%% A real node, `erl`, `elixir` or a release, as a program of its own, on a loopback
+%% address or in a container.
 %%
 %% It is steered through node_agent, not through the distribution, and its
 %% program can be killed, frozen and revived. What happens on the node is in
@@ -8,7 +9,7 @@
 
 -export([start/2, start_all/2, start_each/1, revive/2]).
 -export([call/4, call/5]).
--export([kill/1, freeze/1, thaw/1]).
+-export([kill/1, remove/1, freeze/1, thaw/1]).
 -export([events/1, clear_events/1]).
 -export([await_exit/2, environment/2]).
 -export([start_link/1, init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2,
@@ -70,6 +71,11 @@ kill(#{server := Server}) ->
 	137 = os_process:await_exit(Process, 5000),
 	ok.
 
+%% Whatever became of its program, nothing is left of it; for tests with many.
+-spec remove(beam()) -> ok.
+remove(#{server := Server}) ->
+	gen_server:stop(Server).
+
 %% The program stands still, its sockets stay open.
 -spec freeze(beam()) -> ok.
 freeze(#{server := Server}) ->
@@ -88,13 +94,8 @@ await_exit(#{server := Server}, TimeoutMs) ->
 -spec environment(lab:lab(), beam() | options()) -> [{string(), string()}].
 environment(Lab, #{options := Options}) ->
 	environment(Lab, Options);
-environment(#{channel := Channel} = Lab, Options) ->
-	#{host := Host, port := Port, user := User, database := Database} = lab:postgres(Lab),
-	Interval = maps:get(beacon_interval_ms, Options, 1000),
-	[{"PGHOST", Host}, {"PGPORT", integer_to_list(Port)}, {"PGUSER", User},
-		{"PGDATABASE", Database}, {"BEACON_CHANNEL", Channel},
-		{"BEACON_INTERVAL_MS", integer_to_list(Interval)}
-		| lab:environment(Lab)] ++ release_environment(Lab, Options).
+environment(Lab, Options) ->
+	lab:environment(Lab) ++ beacon_environment(Lab, Options) ++ release_environment(Lab, Options).
 
 -spec events(beam()) -> [link_recorder:event()].
 events(Beam) ->
@@ -107,19 +108,34 @@ clear_events(Beam) ->
 %% Starting.
 
 launch(Lab, #{name := Name} = Options) ->
-	{ok, Listen} = gen_tcp:listen(0, [binary, {ip, {127, 0, 0, 1}}, {packet, 4},
-		{active, false}, {nodelay, true}]),
-	Spec = spec(Lab, Options, Listen),
+	Socket = agent_socket(Lab),
+	{ok, Listen} = gen_tcp:listen(0, [binary, {ifaddr, {local, Socket}}, {packet, 4}, {active, false}]),
+	Spec = spec(Lab, Options, Socket),
 	Server = lab:start(Lab, {?MODULE, start_link, [#{spec => Spec, listen => Listen}]}),
 	ok = gen_tcp:controlling_process(Listen, Server),
 	#{name => Name, server => Server, options => Options}.
 
-spec(#{directory := Directory} = Lab, #{name := Name} = Options, Listen) ->
-	{ok, AgentPort} = inet:port(Listen),
+%% Another one for each program, and short, as paths of sockets must be.
+agent_socket(#{directory := Directory}) ->
+	filename:join(Directory, "agent-" ++ integer_to_list(erlang:unique_integer([positive]))).
+
+spec(#{directory := Directory} = Lab, #{name := Name} = Options, Socket) ->
 	Log = lab:log_file(Lab, atom_to_list(Name)),
 	{Program, Args} = command(Lab, Options),
-	#{program => Program, args => Args, directory => Directory, stdout => Log, stderr => Log,
-		env => [{"NODE_AGENT_PORT", integer_to_list(AgentPort)} | environment(Lab, Options)]}.
+	lab:placed(Lab, #{program => Program, args => Args, directory => Directory, stdout => Log, stderr => Log,
+		env => [{"NODE_AGENT_SOCKET", Socket} | environment(Lab, Options)]}).
+
+%% For who begins to announce itself later, too.
+beacon_environment(#{channel := Channel} = Lab, Options) ->
+	case lab:has_postgres(Lab) of
+		true ->
+			#{host := Host, port := Port, user := User, database := Database} = lab:postgres(Lab),
+			Interval = maps:get(beacon_interval_ms, Options, 1000),
+			[{"PGHOST", Host}, {"PGPORT", integer_to_list(Port)}, {"PGUSER", User},
+				{"PGDATABASE", Database}, {"BEACON_CHANNEL", Channel},
+				{"BEACON_INTERVAL_MS", integer_to_list(Interval)}];
+		false -> []
+	end.
 
 release_environment(Lab, #{kind := release, name := Name} = Options) ->
 	mix_release:environment(Lab, Name, emulator_flags(Lab, Options));
@@ -130,32 +146,34 @@ command(Lab, Options) ->
 	case maps:get(kind, Options, erl) of
 		erl -> {os:getenv("NODE_ERL", "erl"), erl_args(Lab, Options)};
 		elixir -> {"elixir", elixir_args(Lab, Options)};
-		release -> {mix_release:program(), ["start"]}
+		release -> {mix_release:program(Lab), ["start"]}
 	end.
 
 erl_args(#{cookie := Cookie} = Lab, #{name := Name} = Options) ->
 	Starts = [["-s", Module, "start_from_env"] || Module <- start_modules(Options)],
-	["-noshell", "-name", atom_to_list(Name), "-setcookie", Cookie, "-pa", code_directory()]
+	["-noshell", "-name", atom_to_list(Name), "-setcookie", Cookie, "-pa", code_directory(Lab)]
 		++ emulator_flags(Lab, Options) ++ lists:append(Starts).
 
 elixir_args(#{cookie := Cookie} = Lab, #{name := Name} = Options) ->
 	Starts = [[":", Module, ".start_from_env();"] || Module <- start_modules(Options)],
-	["--name", atom_to_list(Name), "--cookie", Cookie, "-pa", code_directory(),
+	["--name", atom_to_list(Name), "--cookie", Cookie, "-pa", code_directory(Lab),
 		"--erl", lists:flatten(lists:join(" ", emulator_flags(Lab, Options))),
 		"--no-halt", "-e", lists:flatten(Starts)].
 
 %% No EPMD is started by nodes (it would be a daemon), and no scheduler spins
 %% while it waits: many nodes share few cores here.
 emulator_flags(Lab, Options) ->
-	["-start_epmd", "false", "-kernel", "inet_dist_use_interface", host_address(Options),
-		"+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
-		++ epmd_flags(Lab) ++ maps:get(flags, Options, []).
+	["-start_epmd", "false", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
+		++ interface_flags(Lab, Options) ++ epmd_flags(Lab) ++ maps:get(flags, Options, []).
+
+%% Where addresses play hosts, a node is reachable under the one in its name only.
+interface_flags(#{container := _}, _) -> [];
+interface_flags(_, Options) -> ["-kernel", "inet_dist_use_interface", host_address(Options)].
 
 %% What `elixir -pa` adds comes too late for a module that the kernel starts with.
-epmd_flags(#{epmd_address := _}) -> ["-pa", code_directory(), "-epmd_module", "own_epmd"];
+epmd_flags(#{epmd_address := _} = Lab) -> ["-pa", code_directory(Lab), "-epmd_module", "own_epmd"];
 epmd_flags(_) -> [].
 
-%% A node is reachable under the address in its name only.
 host_address(#{name := Name}) ->
 	[_Alive, Host] = string:split(atom_to_list(Name), "@"),
 	{ok, Address} = inet:parse_address(Host),
@@ -164,8 +182,9 @@ host_address(#{name := Name}) ->
 start_modules(#{beacon := true}) -> ["node_agent", "pg_beacon"];
 start_modules(_) -> ["node_agent"].
 
-code_directory() ->
-	filename:dirname(code:which(?MODULE)).
+%% A container's OTP may be older than ours, and has its own.
+code_directory(#{code_directory := Directory}) -> Directory;
+code_directory(_) -> filename:dirname(code:which(?MODULE)).
 
 %% gen_server.
 

@@ -7,9 +7,9 @@
 %% ends, nothing of it stays.
 -module(lab).
 
--export([open/1, close/1, from/1]).
--export([start/2, log_file/2, environment/1]).
--export([postgres/1, notify/2, notify_all/2, query/2]).
+-export([open/1, bare/1, close/1, from/1]).
+-export([start/2, placed/2, log_file/2, environment/1]).
+-export([has_postgres/1, postgres/1, notify/2, notify_all/2, query/2]).
 -export([init/1]).
 
 -export_type([lab/0]).
@@ -17,6 +17,9 @@
 -type lab() :: #{supervisor := pid(), directory := string(), logs := string(),
 	epmd := scratch_epmd:epmd(), epmd_port := inet:port_number(), postgres := scratch_postgres:postgres(),
 	epmd_address => string(),       %% of a host of its own: see loopback_host
+	network => container:network(), container => container:container(),  %% see container_host
+	code_directory => string(), release_directory => string(),
+	postgres_options => pg_session:options(),  %% of one in a container
 	channel := string(), cookie := string(), cookie_file := string()}.
 
 -define(CHANNEL, "cluster").
@@ -25,16 +28,21 @@
 %% For init_per_testcase: the configuration with a running lab in it.
 -spec open([{atom(), term()}]) -> [{atom(), term()}].
 open(Config) ->
-	{ok, Supervisor} = supervisor:start_link(?MODULE, []),
-	Directory = make_directory(),
-	Bare = #{supervisor => Supervisor, directory => Directory,
-		logs => proplists:get_value(priv_dir, Config),
-		channel => ?CHANNEL, cookie => ?COOKIE,
-		cookie_file => write_cookie(Directory)},
+	Bare = bare(Config),
 	Epmd = scratch_epmd:start(Bare),
 	WithEpmd = Bare#{epmd => Epmd, epmd_port => scratch_epmd:port(Epmd)},
 	Lab = WithEpmd#{postgres => scratch_postgres:start(WithEpmd)},
 	[{lab, Lab} | Config].
+
+%% A lab in which nothing runs yet, for those that are no loopback's.
+-spec bare([{atom(), term()}]) -> map().
+bare(Config) ->
+	{ok, Supervisor} = supervisor:start_link(?MODULE, []),
+	Directory = make_directory(),
+	#{supervisor => Supervisor, directory => Directory,
+		logs => proplists:get_value(priv_dir, Config),
+		channel => ?CHANNEL, cookie => ?COOKIE,
+		cookie_file => write_cookie(Directory)}.
 
 %% For end_per_testcase: ends everything and returns when it is gone. After a
 %% failure it shows the ends of the logs first, since they explain most.
@@ -62,6 +70,11 @@ start(#{supervisor := Supervisor}, StartFunction) ->
 		{error, Reason} -> error({cannot_start, StartFunction, Reason})
 	end.
 
+%% A program as it is started in this lab: in a container if that is the host.
+-spec placed(lab() | map(), os_process:spec()) -> os_process:spec().
+placed(#{container := Container}, Spec) -> Spec#{container => Container};
+placed(_, Spec) -> Spec.
+
 %% A path for the log of something with this name. Used again, the log goes on.
 -spec log_file(lab() | map(), string()) -> string().
 log_file(#{logs := Logs}, Name) ->
@@ -74,8 +87,15 @@ environment(#{directory := Directory, epmd_port := EpmdPort} = Lab) ->
 	[{"ERL_EPMD_PORT", integer_to_list(EpmdPort)}, {"HOME", Directory}
 		| [{"ERL_EPMD_ADDRESS", Address} || #{epmd_address := Address} <- [Lab]]].
 
+%% Hosts in containers may have none.
+-spec has_postgres(map()) -> boolean().
+has_postgres(Lab) ->
+	is_map_key(postgres, Lab) orelse is_map_key(postgres_options, Lab).
+
 %% Where Postgres is, as pg_session wants it.
 -spec postgres(lab()) -> pg_session:options().
+postgres(#{postgres_options := Options}) ->
+	Options;
 postgres(#{postgres := Postgres}) ->
 	scratch_postgres:options(Postgres).
 

@@ -9,7 +9,7 @@
 -module(loopback_host).
 -behaviour(gen_server).
 
--export([open/2, names/1]).
+-export([open/2, alias/2, names/1]).
 -export([start_link/1, init/1, handle_call/3, handle_cast/2]).
 
 %% The lab as programs on this host see it: what is started in it registers there,
@@ -17,10 +17,18 @@
 -spec open(lab:lab(), string()) -> lab:lab().
 open(#{epmd_port := SharedPort} = Lab, Address) ->
 	Epmd = scratch_epmd:start(Lab),
-	{ok, Ip} = inet:parse_address(Address),
-	_ = lab:start(Lab, {?MODULE, start_link, [#{ip => Ip, port => SharedPort,
-		epmd_port => scratch_epmd:port(Epmd)}]}),
+	ok = carry_from(Lab, Address, SharedPort, scratch_epmd:port(Epmd)),
 	Lab#{epmd := Epmd, epmd_address => Address}.
+
+%% The lab's own host under another address: its EPMD is found there, too.
+-spec alias(lab:lab(), string()) -> ok.
+alias(#{epmd_port := Port} = Lab, Address) ->
+	carry_from(Lab, Address, Port, Port).
+
+carry_from(Lab, Address, Port, EpmdPort) ->
+	{ok, Ip} = inet:parse_address(Address),
+	_ = lab:start(Lab, {?MODULE, start_link, [#{ip => Ip, port => Port, epmd_port => EpmdPort}]}),
+	ok.
 
 %% The alive names that are registered on this host.
 -spec names(lab:lab()) -> [string()].

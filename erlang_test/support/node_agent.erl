@@ -3,8 +3,9 @@
 %% The distribution is what is being tested, so the test VM must not be part of
 %% it: it would be one more node in every view, and could not speak to a node
 %% whose links it just cut. The agent runs inside the node, connects to the
-%% test's own TCP port and applies what it is sent, each call in a process of
-%% its own, so that a call that blocks blocks nobody else.
+%% test's own socket and applies what it is sent, each call in a process of
+%% its own, so that a call that blocks blocks nobody else. It is a unix socket:
+%% no test that cuts a network cuts it.
 %%
 %% When that connection ends the node ends: no test leaves a node behind.
 -module(node_agent).
@@ -14,13 +15,12 @@
 -spec start_from_env() -> ok.
 start_from_env() ->
 	ok = link_recorder:start(),
-	Port = list_to_integer(os:getenv("NODE_AGENT_PORT")),
-	_ = spawn(fun() -> connect(Port) end),
+	Path = os:getenv("NODE_AGENT_SOCKET"),
+	_ = spawn(fun() -> connect(Path) end),
 	ok.
 
-connect(Port) ->
-	{ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, Port,
-		[binary, {packet, 4}, {active, true}, {nodelay, true}]),
+connect(Path) ->
+	{ok, Socket} = gen_tcp:connect({local, Path}, 0, [binary, {packet, 4}, {active, true}]),
 	loop(Socket).
 
 loop(Socket) ->

@@ -1,4 +1,5 @@
-%% One program outside the test VM, with its output in files.
+%% One program outside the test VM, on this machine or in a container, with its
+%% output in files.
 %%
 %% The program runs on a leash (the script of that name), so that it cannot
 %% outlive this process, nor this process the VM. Its OS process id is known,
@@ -12,13 +13,15 @@
 -export_type([spec/0]).
 
 %% `stop_signal` is for the end of the test; whoever does not obey it within
-%% five seconds gets SIGKILL.
+%% five seconds gets SIGKILL. A container sees the run's files under their paths here.
 -type spec() :: #{program := string(), args := [string()],
 	directory := string(), stdout := string(), stderr := string(),
-	env => [{string(), string() | false}], stop_signal => 'KILL' | 'QUIT'}.
+	env => [{string(), string() | false}], stop_signal => 'KILL' | 'QUIT',
+	container => container:container()}.
 
 -define(STOP_MS, 5000).
 -define(START_MS, 5000).
+-define(KILLED, 137).
 
 -spec start_link(spec()) -> {ok, pid()} | {error, term()}.
 start_link(Spec) ->
@@ -52,11 +55,11 @@ stop(Process) ->
 
 init(Spec) ->
 	process_flag(trap_exit, true),
-	Port = open_port({spawn_executable, leash()}, port_options(Spec)),
+	Port = open_leash(Spec),
 	receive
 		{Port, {data, {eol, "pid " ++ OsPid}}} ->
 			{ok, #{port => Port, os_pid => list_to_integer(OsPid), status => running,
-				waiting => [], stop_signal => stop_signal(Spec)}}
+				waiting => [], stop_signal => stop_signal(Spec), container => maps:get(container, Spec, none)}}
 	after ?START_MS ->
 		{stop, {leash_is_silent, Spec}}
 	end.
@@ -81,6 +84,10 @@ handle_info({Port, {data, {eol, "exit " ++ Status}}}, #{port := Port, waiting :=
 	Code = list_to_integer(Status),
 	[gen_server:reply(From, Code) || From <- Waiting],
 	{noreply, State#{status := Code, waiting := []}};
+%% The leash went with its container, and the program with the leash.
+handle_info({Port, {exit_status, _}}, #{port := Port, status := running, waiting := Waiting} = State) ->
+	[gen_server:reply(From, ?KILLED) || From <- Waiting],
+	{noreply, State#{status := ?KILLED, waiting := []}};
 handle_info({give_up, From}, #{waiting := Waiting} = State) ->
 	case lists:member(From, Waiting) of
 		true -> gen_server:reply(From, running);
@@ -102,11 +109,20 @@ terminate(_Reason, #{stop_signal := Signal} = State) ->
 leash() ->
 	filename:join(filename:dirname(code:which(?MODULE)), "leash").
 
-port_options(#{program := Program, args := Args, directory := Directory,
-		stdout := Stdout, stderr := Stderr} = Spec) ->
-	LeashArgs = [atom_to_list(stop_signal(Spec)), Stdout, Stderr, executable(Program) | Args],
-	[{args, LeashArgs}, {env, maps:get(env, Spec, [])}, {cd, Directory}, {line, 256},
-		exit_status].
+open_leash(#{container := Container, program := Program, directory := Directory} = Spec) ->
+	Variables = [["--env", Name ++ "=" ++ Value] || {Name, Value} <- maps:get(env, Spec, []), Value =/= false],
+	Args = ["exec", "--interactive", "--workdir", Directory | lists:append(Variables)]
+		++ [container:name(Container), leash() | leash_args(Program, Spec)],
+	open_port({spawn_executable, executable("docker")}, [{args, Args} | port_options()]);
+open_leash(#{program := Program, directory := Directory} = Spec) ->
+	open_port({spawn_executable, leash()}, [{args, leash_args(executable(Program), Spec)},
+		{env, maps:get(env, Spec, [])}, {cd, Directory} | port_options()]).
+
+leash_args(Program, #{args := Args, stdout := Stdout, stderr := Stderr} = Spec) ->
+	[atom_to_list(stop_signal(Spec)), Stdout, Stderr, Program | Args].
+
+port_options() ->
+	[{line, 256}, exit_status].
 
 executable(Program) ->
 	case os:find_executable(Program) of
@@ -117,8 +133,13 @@ executable(Program) ->
 stop_signal(Spec) ->
 	maps:get(stop_signal, Spec, 'KILL').
 
-send_signal(Signal, #{status := running, os_pid := OsPid}) ->
-	_ = os:cmd(lists:flatten(io_lib:format("kill -s ~s ~b", [Signal, OsPid]))),
+send_signal(Signal, #{status := running, os_pid := OsPid, container := Container}) ->
+	Kill = lists:flatten(io_lib:format("kill -s ~s ~b", [Signal, OsPid])),
+	_ = case Container of
+		none -> os:cmd(Kill);
+		%% It may have ended meanwhile.
+		_ -> catch container:exec(Container, ["sh", "-c", Kill])
+	end,
 	ok;
 send_signal(_, _) ->
 	ok.

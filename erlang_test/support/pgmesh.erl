@@ -5,7 +5,7 @@
 -module(pgmesh).
 
 -export([start/1, start/2, launch/2, restart/2]).
--export([node_name/1, log/1, memory/1]).
+-export([node_name/1, log/1, memory/1, handles/1]).
 -export([signal/2, await_exit/2, kill/1]).
 -export([status/2, postgres_state/2, members/2, member/3, member_state/3, all_up/3]).
 -export([sees_mesh/2]).
@@ -59,9 +59,9 @@ launch(#{directory := Directory} = Lab, Options) ->
 	Name = maps:get(name, Options, ?NAME),
 	Log = lab:log_file(Lab, maps:get(log, Options, "pgmesh")),
 	Flags = flags(Lab, Options),
-	Process = lab:start(Lab, {os_process, start_link, [#{
+	Process = lab:start(Lab, {os_process, start_link, [lab:placed(Lab, #{
 		program => binary(), args => ["run" | flag_list(Flags)], directory => Directory,
-		stdout => Log, stderr => Log, env => environment(Lab, Options)}]}),
+		stdout => Log, stderr => Log, env => environment(Lab, Options)})]}),
 	#{name => Name, process => Process, socket => maps:get("--socket", Flags), log => Log,
 		options => Options}.
 
@@ -82,14 +82,26 @@ log(#{log := Log}) ->
 
 %% What of the daemon lies in memory, now and at its worst, in megabytes.
 -spec memory(daemon()) -> #{now := float(), peak := float()}.
-memory(#{process := Process}) ->
-	File = io_lib:format("/proc/~b/status", [os_process:os_pid(Process)]),
-	{ok, Status} = file:read_file(File),
+memory(Daemon) ->
+	Status = kernel_status(Daemon),
 	#{now => megabytes("VmRSS", Status), peak => megabytes("VmHWM", Status)}.
 
+%% How many descriptors it has open, and how many threads it has.
+-spec handles(daemon()) -> #{descriptors := pos_integer(), threads := pos_integer()}.
+handles(#{process := Process} = Daemon) ->
+	{ok, Descriptors} = file:list_dir(io_lib:format("/proc/~b/fd", [os_process:os_pid(Process)])),
+	#{descriptors => length(Descriptors), threads => kernel_number("Threads", kernel_status(Daemon))}.
+
+kernel_status(#{process := Process}) ->
+	{ok, Status} = file:read_file(io_lib:format("/proc/~b/status", [os_process:os_pid(Process)])),
+	Status.
+
 megabytes(Field, Status) ->
-	{match, [Kilobytes]} = re:run(Status, Field ++ ":\\s*([0-9]+) kB", [{capture, all_but_first, binary}]),
-	binary_to_integer(Kilobytes) * 1024 / 1000000.
+	kernel_number(Field, Status) * 1024 / 1000000.
+
+kernel_number(Field, Status) ->
+	{match, [Number]} = re:run(Status, Field ++ ":\\s*([0-9]+)", [{capture, all_but_first, binary}]),
+	binary_to_integer(Number).
 
 -spec signal(daemon(), atom()) -> ok.
 signal(#{process := Process}, Signal) ->
@@ -209,8 +221,8 @@ launch_command(#{directory := Directory} = Lab, Args, Options) ->
 	Base = filename:join(Directory, "command-" ++ integer_to_list(erlang:unique_integer([positive]))),
 	Stdout = Base ++ ".out",
 	Stderr = Base ++ ".err",
-	Process = lab:start(Lab, {os_process, start_link, [#{program => binary(), args => Args,
-		directory => Directory, stdout => Stdout, stderr => Stderr, env => environment(Lab, Options)}]}),
+	Process = lab:start(Lab, {os_process, start_link, [lab:placed(Lab, #{program => binary(), args => Args,
+		directory => Directory, stdout => Stdout, stderr => Stderr, env => environment(Lab, Options)})]}),
 	#{process => Process, stdout => Stdout, stderr => Stderr}.
 
 %% As Ctrl-C.
@@ -252,6 +264,7 @@ binary() ->
 default_flags(#{directory := Directory, cookie_file := CookieFile, channel := Channel} = Lab, Name) ->
 	#{"--name" => atom_to_list(Name),
 		"--cookie-file" => CookieFile,
+		"--epmd" => "external",
 		"--database-url" => database_url(lab:postgres(Lab)),
 		"--channel" => Channel,
 		"--announce-interval" => "1s",

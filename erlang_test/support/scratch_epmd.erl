@@ -5,7 +5,7 @@
 %% listeners that play a foreign host's EPMD at the same port.
 -module(scratch_epmd).
 
--export([start/1, start/2, port/1, kill/1, names/1, node_port/2]).
+-export([start/1, start/2, port/1, kill/1, names/1, names/2, node_port/2]).
 
 -export_type([epmd/0]).
 
@@ -45,7 +45,12 @@ kill(#{process := Process}) ->
 %% OTP's client looks up the port in this VM's environment.
 -spec names(inet:port_number()) -> [string()].
 names(Port) ->
-	{ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, Port, [binary, {active, false}]),
+	names("127.0.0.1", Port).
+
+%% The same of another host's EPMD.
+-spec names(string(), inet:port_number()) -> [string()].
+names(Host, Port) ->
+	{ok, Socket} = gen_tcp:connect(Host, Port, [binary, {active, false}]),
 	ok = gen_tcp:send(Socket, <<1:16, $n>>),
 	<<Port:32, Lines/binary>> = receive_all(Socket, <<>>),
 	[alive_name(Line) || Line <- string:lexemes(binary_to_list(Lines), "\n")].
