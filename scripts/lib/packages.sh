@@ -101,6 +101,24 @@ missing_for_static() {
 	command -v make >/dev/null || echo make
 }
 
+missing_for_docker() {
+	command -v docker >/dev/null || echo docker.io
+}
+
+missing_for_compose() {
+	command -v docker-compose >/dev/null || echo docker-compose
+}
+
+# Debian's place is on root's PATH only.
+missing_for_debootstrap() {
+	command -v debootstrap >/dev/null || [[ -x /usr/sbin/debootstrap ]] || echo debootstrap
+}
+
+# Debian's places are on root's PATH only.
+missing_for_iptables() {
+	command -v iptables-legacy >/dev/null || [[ -x /usr/sbin/iptables-legacy ]] || echo iptables
+}
+
 missing_for_yaml() {
 	python3 -c 'import yaml' 2>/dev/null || echo python3-yaml
 }
@@ -166,4 +184,23 @@ nextest_need() {
 	cargo nextest --version >/dev/null 2>&1 ||
 		run_step "install cargo-nextest (compiles for some minutes, once)" \
 			cargo install cargo-nextest --locked
+}
+
+# What every run of it means the same by; a newer one that is there will do.
+CARGO_FUZZ=0.13.2
+CARGO_DENY=0.20.2
+
+cargo_fuzz_need() {
+	cargo fuzz --version >/dev/null 2>&1 ||
+		run_step "install cargo-fuzz $CARGO_FUZZ (compiles for a minute, once)" \
+			logged cargo install cargo-fuzz --version "$CARGO_FUZZ" --locked --debug ||
+		die "cargo-fuzz cannot be installed (by hand: cargo install cargo-fuzz --version $CARGO_FUZZ --locked)"
+}
+
+# Unoptimised it is compiled in a third of the time, and takes a second all the same.
+cargo_deny_need() {
+	cargo deny --version >/dev/null 2>&1 ||
+		run_step "install cargo-deny $CARGO_DENY (compiles for a minute or two, once)" \
+			logged cargo install cargo-deny --version "$CARGO_DENY" --locked --no-default-features --debug ||
+		die "cargo-deny cannot be installed (by hand: cargo install cargo-deny --version $CARGO_DENY --locked)"
 }

@@ -8,6 +8,7 @@
 SCRATCH=
 SCRATCH_PIDS=()
 SCRATCH_SIGNALS=() # by pid
+SCRATCH_AT_END=()
 
 # scratch_open: makes $SCRATCH and sees to its end. Its path is short, because
 # unix sockets live in it; Postgres, another user, must be able to enter it.
@@ -17,6 +18,11 @@ scratch_open() {
 	trap scratch_close EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
+}
+
+# scratch_at_end FUNCTION: for what is no program in $SCRATCH, and has to be ended, too.
+scratch_at_end() {
+	SCRATCH_AT_END+=("$1")
 }
 
 # scratch_start NAME SIGNAL COMMAND...: runs COMMAND in the background with its
@@ -70,9 +76,10 @@ is_inside() {
 
 # The newest first: clients before servers.
 scratch_close() {
-	local status=$? index pid
+	local status=$? function index pid
 	trap - EXIT
 	trap '' INT TERM HUP # a second Ctrl-C must not leave half of it behind
+	for function in "${SCRATCH_AT_END[@]}"; do "$function" || true; done
 	for ((index = ${#SCRATCH_PIDS[@]} - 1; index >= 0; index--)); do
 		scratch_stop "${SCRATCH_PIDS[index]}"
 	done

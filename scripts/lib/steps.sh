@@ -51,6 +51,16 @@ run_step() {
 	return "$status"
 }
 
+# logged COMMAND...: shows what it said only if it failed.
+logged() {
+	local log status=0
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 || status=$?
+	((status == 0)) || cat "$log" >&2
+	rm -f "$log"
+	return "$status"
+}
+
 # die MESSAGE: the message names the thing first, then what to do.
 die() {
 	printf '%s%s: %s%s\n' "$STYLE_BAD" "$(basename "$0")" "$1" "$STYLE_OFF" >&2

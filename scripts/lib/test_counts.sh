@@ -19,8 +19,8 @@ count_nextest() {
 		END { print passed + 0, failed + 0 }'
 }
 
-# test result: ok. 3 passed; 0 failed; 0 ignored; ... one line for each crate
-count_doc_tests() {
+# test result: ok. 3 passed; 0 failed; 0 ignored; ... one line for each crate or program
+count_rust() {
 	without_colours | awk '
 		/^test result:/ {
 			for (i = 2; i <= NF; i++) {

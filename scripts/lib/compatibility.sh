@@ -1,0 +1,109 @@
+# shellcheck shell=bash
+# docs/COMPATIBILITY.md: which release of OTP was seen doing what, by the tests
+# between hosts. Needs runners.sh.
+
+COMPATIBILITY_PAGE=docs/COMPATIBILITY.md
+COMPATIBILITY_ROWS=()
+declare -A COMPATIBILITY_OUTCOMES=() # by release and row
+COMPATIBILITY_MIXED=()
+
+# compatible_epmd RELEASE, compatible_nodes RELEASE, compatible_mixed RELEASE...: after
+# the runner that looked at it.
+
+compatible_epmd() {
+	compatibility_add "$1" "our EPMD: answers byte for byte as this release's" "$(outcome_of_run)"
+}
+
+compatible_nodes() {
+	local outcome suite case
+	while read -r outcome suite case _; do
+		compatibility_add "$1" "$(row_of "$suite" "$case")" "${outcome/FAIL/failed}"
+	done < <(grep -E '^(ok|FAIL) +otp_' "$RUNNERS_LOG")
+}
+
+compatible_mixed() {
+	local release line=
+	for release in "$@"; do
+		line+="${line:+, }$(otp_of "$release")"
+	done
+	COMPATIBILITY_MIXED+=("- OTP $line: $(outcome_of_run)")
+}
+
+outcome_of_run() {
+	if ((RUN_FAILED == 0)); then echo ok; else echo failed; fi
+}
+
+# row_of SUITE: CASE
+row_of() {
+	local subject=pgmesh
+	[[ $1 != otp_epmd_SUITE: ]] || subject='our EPMD'
+	echo "$subject: ${2//_/ }"
+}
+
+compatibility_add() {
+	local row
+	COMPATIBILITY_OUTCOMES[$1/$2]=$3
+	for row in "${COMPATIBILITY_ROWS[@]}"; do
+		[[ $row != "$2" ]] || return 0
+	done
+	COMPATIBILITY_ROWS+=("$2")
+}
+
+# compatibility_page RELEASE...
+compatibility_page() {
+	local release row
+	cat <<-'END'
+		# Compatibility
+
+		Written by `scripts/test-hosts --write` after a run with all releases: nodes of each, on hosts (containers) of their
+		own, did this. A dash: not looked at, since that release cannot do it. sid is Debian's development; it gates nothing.
+
+	END
+	printf '| |'
+	for release in "$@"; do printf ' OTP %s (%s), %s |' "$(otp_of "$release")" "$release" "$(elixir_of "$release")"; done
+	printf '\n|---|'
+	for release in "$@"; do printf -- '---|'; done
+	printf '\n'
+	for row in "${COMPATIBILITY_ROWS[@]}"; do
+		printf '| %s |' "$row"
+		for release in "$@"; do printf ' %s |' "${COMPATIBILITY_OUTCOMES[$release/$row]:-–}"; done
+		printf '\n'
+	done
+	cat <<-'END'
+
+		In one mesh. Nodes before OTP 24 and those from OTP 26 on refuse each other, which pgmesh shows as `excluded`. Where both
+		are, give nodes from OTP 25 on `-kernel prevent_overlapping_partitions false`: else they cut their edges to whoever
+		another node cannot reach, and pgmesh heals those every few seconds.
+
+	END
+	printf '%s\n' "${COMPATIBILITY_MIXED[@]}"
+}
+
+otp_of() {
+	docker run --rm "pgmesh-test/beam:$1" \
+		erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().'
+}
+
+elixir_of() {
+	docker run --rm "pgmesh-test/beam:$1" elixir --version | sed -n 's/^\(Elixir [0-9.]*\).*/\1/p'
+}
+
+# compatibility_is_current FILE: fails if the page says something else of the releases
+# that gate, in the same versions.
+compatibility_is_current() {
+	local page=$COMPATIBILITY_PAGE
+	if [[ ! -f $page ]]; then
+		echo "$page is not there (scripts/test-hosts --write makes it)" >&2
+		return 1
+	elif [[ $(gating_part "$1" | grep '^| |') != "$(gating_part "$page" | grep '^| |')" ]]; then
+		echo "$page is of other versions (scripts/test-hosts --write makes it anew)"
+	elif ! diff -u <(gating_part "$page") <(gating_part "$1"); then
+		echo "$page is out of date (scripts/test-hosts --write makes it anew)" >&2
+		return 1
+	fi
+}
+
+# Without sid, which has the last column and the last line.
+gating_part() {
+	sed -E 's/^(\|.*\|)[^|]*\|$/\1/; $d' "$1"
+}
