@@ -21,7 +21,7 @@ pub(crate) use acceptor::{Acceptor, Offer};
 pub(crate) use flags::{is_hidden, knows_unlink_id};
 pub(crate) use initiator::Initiator;
 pub(crate) use inquirer::Inquirer;
-pub(crate) use message::Status;
+pub(crate) use message::{Challenge, Status};
 pub(crate) use stream::{HandshakeStream, LengthPrefix, accept, dial, inquire};
 
 use erl_dist::DistributionFlags;

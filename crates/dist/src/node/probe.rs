@@ -6,7 +6,7 @@ use pgmesh_name::NodeName;
 
 use super::{Inner, Node};
 use crate::error::{Failure, FailureKind};
-use crate::handshake::{self, Inquirer, is_hidden};
+use crate::handshake::{self, Challenge, Inquirer, Local, LocalName, is_hidden};
 use crate::{ConnectError, ProbeError};
 
 /// What a node says of itself in its challenge. Nothing of it is proven.
@@ -26,10 +26,10 @@ impl Node {
     /// Asks the node that listens at this address for its full name, and closes
     /// before a digest leaves us. For ports that an EPMD lists.
     ///
-    /// Links and dials of ours are left as they are. A node that has a link to us
-    /// does not say its name again: [`FailureKind::AlreadyLinked`]. One that dials
-    /// us at this moment may give up that dial for ours, or refuse ours
-    /// ([`FailureKind::Simultaneous`]): ask again later.
+    /// Asked under a name of its own, `alive-probe@host`: a node that dials us at this
+    /// moment would take the same name for our dial, wait for it, and fail with it.
+    /// Links and dials in either direction are left as they are. Where
+    /// `net_kernel:allow/1` refuses that name, it is asked once more under ours.
     ///
     /// # Errors
     ///
@@ -54,8 +54,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect), up to the challenge; also
-    /// [`FailureKind::AlreadyLinked`], as with a probe. Cancel safe.
+    /// As [`connect`](Self::connect), up to the challenge. Cancel safe.
     pub async fn find(&self, peer: &NodeName) -> Result<Probed, ConnectError> {
         let found = self.inner.find(peer).await;
         found.map_err(|failure| ConnectError::new(peer, failure))
@@ -81,8 +80,12 @@ impl Inner {
             let detail = "its address is not allowed";
             return Err(Failure::new(FailureKind::AddressNotAllowed, detail));
         }
-        let mut stream = self.open(address, host).await?;
-        let challenge = handshake::inquire(&mut stream, Inquirer::new(self.local())).await?;
+        let challenge = match self.challenge_of(address, host, self.prober()).await {
+            Err(failure) if failure.kind == FailureKind::NotAllowed => {
+                self.challenge_of(address, host, self.local()).await?
+            }
+            answered => answered?,
+        };
         let name = challenge.name.parse().map_err(|error| {
             Failure::new(FailureKind::Malformed, format!("malformed name: {error}"))
         })?;
@@ -93,4 +96,29 @@ impl Inner {
             address,
         })
     }
+    async fn challenge_of(
+        &self,
+        address: SocketAddr,
+        host: &str,
+        asker: Local,
+    ) -> Result<Challenge, Failure> {
+        let mut stream = self.open(address, host).await?;
+        handshake::inquire(&mut stream, Inquirer::new(asker)).await
+    }
+
+    /// Who asks. Without a name yet it is the peer that gives one, and nobody dials it.
+    fn prober(&self) -> Local {
+        let mut asker = self.local();
+        if let LocalName::Full(name) = &asker.name {
+            asker.name = LocalName::Full(probing(name).unwrap_or_else(|| name.clone()));
+        }
+        asker
+    }
+}
+
+/// None for a name that is as long as names may be.
+fn probing(name: &NodeName) -> Option<NodeName> {
+    format!("{}-probe@{}", name.alive(), name.host())
+        .parse()
+        .ok()
 }

@@ -12,7 +12,7 @@ async fn probe(stage: &Stage, says: &[Vec<u8>]) -> (Result<Probed, ProbeError>, 
     let script = async {
         let mut connection = stage.peer.accept().await;
         let our_name = connection.receive().await.unwrap();
-        assert!(our_name.ends_with(b"m@127.0.0.1"));
+        assert!(our_name.ends_with(b"m-probe@127.0.0.1"));
         for frame in says {
             connection.send(frame).await;
         }
@@ -43,7 +43,6 @@ async fn probe_fails_with_every_other_word_and_says_why() {
     let ok = || status("ok");
     let cases = [
         (vec![status("nok")], FailureKind::Simultaneous, None),
-        (vec![status("not_allowed")], FailureKind::NotAllowed, None),
         // The peer keeps the link that it has.
         (
             vec![status("alive")],
@@ -64,6 +63,37 @@ async fn probe_fails_with_every_other_word_and_says_why() {
         let (probed, answer) = probe(&stage, &says).await;
         let error = probed.unwrap_err();
         assert_eq!((error.kind(), answer), (kind, expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_allow_the_probes_name_is_asked_under_ours() {
+    let stage = Stage::set().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], stage.peer.port()));
+    for says in ["ok", "not_allowed"] {
+        let script = async {
+            let mut askers = Vec::new();
+            for says in ["not_allowed", says] {
+                let mut connection = stage.peer.accept().await;
+                let asker = connection.receive().await.unwrap();
+                askers.push(asker.ends_with(b"m-probe@127.0.0.1"));
+                connection.send(&status(says)).await;
+                connection
+                    .send(&challenge_frame(HIDDEN, "any@10.0.0.7"))
+                    .await;
+            }
+            askers
+        };
+        let (probed, askers) = tokio::join!(stage.node.probe(address), script);
+        assert_eq!(askers, [true, false]);
+        let kind = probed
+            .map(|probed| probed.name)
+            .map_err(|error| error.kind());
+        let expected = match says {
+            "ok" => Ok(name("any@10.0.0.7")),
+            _ => Err(FailureKind::NotAllowed),
+        };
+        assert_eq!(kind, expected);
     }
 }
 

@@ -2,15 +2,13 @@
 //! rest.
 //!
 //! EPMD tells neither a full name nor whether a node is hidden; so each of its
-//! entries is asked once, by a handshake that ends at the challenge. Who is linked is
-//! not asked: a node that dials us while we ask it takes our question for a dial, and
-//! gives up its own.
+//! entries is asked once, by a handshake that ends at the challenge.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use pgmesh_dist::{FailureKind, Node, epmd};
+use pgmesh_dist::{Node, epmd};
 use pgmesh_name::NodeName;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -128,9 +126,6 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
         ask_again_at: Instant::now() + ASK_AGAIN,
     };
     let name = node.name().and_then(|own| epmd_entry::beside(own, alive));
-    if let Some(name) = name.as_ref().filter(|name| node.linked().contains(name)) {
-        return Entry::Visible(name.clone());
-    }
     let question = epmd_entry::ask(node, name.as_ref(), address);
     let error = match timeout(PROBE_LIMIT, question).await {
         Ok(Ok(probed)) if probed.hidden => return Entry::Hidden,
@@ -144,23 +139,6 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
             return nobody();
         }
     };
-    if let Some(name) = name.filter(|name| node.linked().contains(name)) {
-        return Entry::Visible(name);
-    }
-    // Who is linked to us does not say its name again: the link has it.
-    let linked = (error.kind() == FailureKind::AlreadyLinked).then(|| only_linked(node, alive));
-    if let Some(name) = linked.flatten() {
-        return Entry::Visible(name);
-    }
     tracing::debug!(%address, kind = error.kind().as_str(), "{alive} of this host's EPMD: {error}");
     nobody()
-}
-
-/// Whom of those linked to us an entry means where nobody of our own host is: the only
-/// one that has that alive name.
-fn only_linked(node: &Node, alive: &str) -> Option<NodeName> {
-    let mut linked = node.linked().into_iter();
-    let first = linked.find(|name| name.alive() == alive)?;
-    let is_only = linked.all(|name| name.alive() != alive);
-    is_only.then_some(first)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgmesh_dist::{FailureKind, Node, ProbeError, Probed};
+use pgmesh_dist::{FailureKind, Node};
 use pgmesh_mesh::{IgnoredName, JoinScope};
 use pgmesh_name::NodeName;
 use tokio::sync::Semaphore;
@@ -107,9 +107,9 @@ pub(super) async fn local_names(
         if alive != settings.name.alive() {
             let address = SocketAddr::new(settings.epmd_host, *port);
             let name = epmd_entry::beside(&settings.name, alive);
-            let (asker, node) = (visitor.asker().clone(), visitor.node().clone());
+            let node = visitor.node().clone();
             probes.spawn(async move {
-                let question = probe(&asker, &node, name.as_ref(), address);
+                let question = epmd_entry::ask(&node, name.as_ref(), address);
                 timeout(PROBE_LIMIT, question).await
             });
         }
@@ -117,21 +117,6 @@ pub(super) async fn local_names(
     let probed = probes.join_all().await.into_iter().flatten().flatten();
     let visible = probed.filter(|probed| !probed.hidden);
     visible.map(|probed| probed.name).collect()
-}
-
-/// By the nameless asker first: a node that is being asked by our name takes a dial
-/// under that name, a moment later, for one of two at the same time. OTP 23 does not
-/// know nameless ones.
-async fn probe(
-    asker: &Node,
-    node: &Node,
-    name: Option<&NodeName>,
-    address: SocketAddr,
-) -> Result<Probed, ProbeError> {
-    match epmd_entry::ask(asker, name, address).await {
-        Ok(probed) => Ok(probed),
-        Err(_) => epmd_entry::ask(node, name, address).await,
-    }
 }
 
 /// Dials them all, some at a time.
