@@ -60,7 +60,12 @@ add_result() {
 }
 
 add_line() {
-	RUNNERS_REPORT+=("$(printf '%-24s %4d passed, %s failed' "$1" "$2" "$3")")
+	tell "$(printf '%-24s %4d passed, %s failed' "$1" "$2" "$3")"
+}
+
+# tell LINE: at the end.
+tell() {
+	RUNNERS_REPORT+=("$1")
 }
 
 # runners_end: `N passed, N failed` as the last line; fails if something did.
