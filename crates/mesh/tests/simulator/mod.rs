@@ -10,11 +10,15 @@
 
 mod daemon;
 mod fabric;
+mod op;
 mod queue;
+mod setup;
 mod world;
 
 pub use daemon::Daemon;
-pub use world::{Op, Setup, World};
+pub use op::Op;
+pub use setup::Setup;
+pub use world::World;
 
 use std::time::Duration;
 
