@@ -160,6 +160,7 @@ impl Certificates {
         made.write_servers(&root, &intermediate);
         made.write_app(&root);
         made.write_other_clients(&root, &other_root);
+        made.write_node(&root);
         made
     }
 
@@ -225,6 +226,13 @@ impl Certificates {
         self.write_client("unknown", &unknown);
         let stranger = Subject::new("stranger", &[]).signed_by(root);
         self.write_client("stranger", &stranger);
+    }
+
+    /// For a node on this machine, in either role. OTP before 27 looks for an address
+    /// among the names.
+    fn write_node(&self, root: &Identity) {
+        let names = &["DNS:127.0.0.1", "IP:127.0.0.1", "DNS:::1", "IP:::1"];
+        self.write_client("node", &Subject::new("node", names).signed_by(root));
     }
 
     fn write_client(&self, stem: &str, client: &Identity) {

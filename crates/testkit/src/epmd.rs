@@ -1,7 +1,8 @@
 //! An EPMD within the test: just enough to register and to look up.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,27 +16,27 @@ const NAMES_REQ: u8 = 110;
 
 type Names = Arc<Mutex<HashMap<String, u16>>>;
 
-/// An EPMD on a free port of 127.0.0.1, gone when dropped.
+/// An EPMD on a port that is free at 127.0.0.1 and ::1, gone when dropped.
 pub struct ScratchEpmd {
     port: u16,
     names: Names,
     questions: Arc<AtomicUsize>,
-    server: JoinHandle<()>,
+    servers: [JoinHandle<()>; 2],
 }
 
 impl ScratchEpmd {
     /// Starts one.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let (port, listeners) = listen().await;
         let names = Names::default();
         let questions = Arc::new(AtomicUsize::new(0));
-        let server = tokio::spawn(serve(listener, names.clone(), questions.clone()));
+        let servers = listeners
+            .map(|listener| tokio::spawn(serve(listener, names.clone(), questions.clone())));
         Self {
             port,
             names,
             questions,
-            server,
+            servers,
         }
     }
 
@@ -62,7 +63,19 @@ impl ScratchEpmd {
 
 impl Drop for ScratchEpmd {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn listen() -> (u16, [TcpListener; 2]) {
+    loop {
+        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = four.local_addr().unwrap().port();
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+            Ok(six) => return (port, [four, six]),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            Err(error) => panic!("::1 cannot be listened on: {error}"),
+        }
     }
 }
 

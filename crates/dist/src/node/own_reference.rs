@@ -25,16 +25,19 @@ pub(super) fn words(number: u64) -> Vec<u32> {
 /// The number in the bytes of a reference of ours; `None` if they are of another
 /// life.
 pub(super) fn number(reference: &[u8], creation: u32) -> Option<u64> {
+    let (of, number) = life_and_number(reference)?;
+    (of == creation).then_some(number)
+}
+
+/// What the bytes of a reference would say if it were ours: its creation and its number.
+pub(super) fn life_and_number(reference: &[u8]) -> Option<(u32, u64)> {
     let (_, end) = reference.strip_prefix(&HEAD)?.split_last_chunk::<16>()?;
     let word = |at: usize| {
         let bytes = end.get(at..at + 4)?;
         bytes.try_into().ok().map(u32::from_be_bytes)
     };
-    if word(0)? != creation {
-        return None;
-    }
     let part = |at| word(at).map(u64::from);
-    Some(part(4)? | part(8)? << 18 | part(12)? << 50)
+    Some((word(0)?, part(4)? | part(8)? << 18 | part(12)? << 50))
 }
 
 #[cfg(test)]

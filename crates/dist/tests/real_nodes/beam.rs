@@ -51,9 +51,18 @@ impl Beam {
 }
 
 pub(crate) async fn our_node(epmd: &ScratchEpmd, full_name: &str) -> (Node, NodeEvents) {
+    our_node_with(epmd, full_name, |_| ()).await
+}
+
+pub(crate) async fn our_node_with(
+    epmd: &ScratchEpmd,
+    full_name: &str,
+    change: impl FnOnce(&mut NodeConfig),
+) -> (Node, NodeEvents) {
     let mut config = NodeConfig::new(name(full_name), Cookie::new("secret"));
     config.epmd_port = epmd.port();
     config.listen = "127.0.0.1:0".parse().unwrap();
+    change(&mut config);
     Node::start(config).await.unwrap()
 }
 

@@ -1,10 +1,10 @@
 //! Processes of ours and of real nodes: messages, monitors, links, exits, aliases.
 
 use pgmesh_dist::terms::{Atom, Pid, Term};
-use pgmesh_dist::{Mailbox, MailboxEnded, Node, NodeEvents, Received, ServerRef};
+use pgmesh_dist::{Mailbox, MailboxEnded, Node, NodeConfig, NodeEvents, Received, ServerRef};
 use pgmesh_testkit::ScratchEpmd;
 
-use crate::beam::{Beam, LIMITS, evaluate, name, our_node};
+use crate::beam::{Beam, LIMITS, evaluate, name, our_node_with};
 
 /// A node of ours, linked to one of OTP's.
 pub(crate) struct Pair {
@@ -16,8 +16,12 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut NodeConfig)) -> Self {
         let epmd = ScratchEpmd::start().await;
-        let (node, events) = our_node(&epmd, "m@127.0.0.1").await;
+        let (node, events) = our_node_with(&epmd, "m@127.0.0.1", change).await;
         let beam = Beam::start(&epmd, "a@127.0.0.1", &[]).await;
         node.connect(&beam.name, true).await.unwrap();
         Self {

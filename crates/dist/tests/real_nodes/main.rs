@@ -8,3 +8,4 @@ mod beam;
 mod gen_servers;
 mod mailboxes;
 mod mesh;
+mod plenty;

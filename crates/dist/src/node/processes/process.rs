@@ -15,7 +15,7 @@ use super::inbox::{Arrival, Inbox, OVERHEAD};
 use super::raw;
 use crate::MailboxEnded;
 use crate::link::{Control, LinkId, signals};
-use crate::node::ServerRef;
+use crate::node::{ServerRef, own_reference};
 use crate::terms::RawTerm;
 
 const ATOM_NOCONNECTION: &[u8] = b"\x77\x0cnoconnection";
@@ -208,11 +208,13 @@ impl Process {
         reference: RawTerm<'_>,
         reason: RawTerm<'_>,
     ) -> Result<(), MailboxEnded> {
-        let is_this = |one: &Monitoring| one.link == link && one.reference == reference.bytes();
-        let found = self.monitors.iter().find(|(_, one)| is_this(one));
-        let Some(number) = found.map(|(number, _)| *number) else {
+        let Some((_, number)) = own_reference::life_and_number(reference.bytes()) else {
             return Ok(());
         };
+        let is_this = |one: &Monitoring| one.link == link && one.reference == reference.bytes();
+        if !self.monitors.get(&number).is_some_and(is_this) {
+            return Ok(());
+        }
         self.down(number, kept(reason))
     }
 
@@ -291,9 +293,11 @@ impl Process {
 
     /// Ends a monitor, and takes out its event if that has come.
     pub(in crate::node) fn demonitor(&mut self, number: u64) -> Option<Outgoing> {
-        let is_its = |arrival: &Arrival| matches!(arrival, Arrival::Down { monitor, .. } if *monitor == number);
-        self.inbox.flush(is_its);
-        let one = self.monitors.remove(&number)?;
+        let Some(one) = self.monitors.remove(&number) else {
+            let is_its = |arrival: &Arrival| matches!(arrival, Arrival::Down { monitor, .. } if *monitor == number);
+            self.inbox.flush(is_its);
+            return None;
+        };
         self.inbox.release(LINK_COST);
         let to = identifier(&one.target);
         Some((one.link, signals::demonitor(&self.pid, &to, &one.reference)))
