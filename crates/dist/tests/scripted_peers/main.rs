@@ -6,6 +6,7 @@
 
 mod accepting;
 mod dialling;
+mod hostile;
 mod linked;
 mod mailboxes;
 mod probing;
