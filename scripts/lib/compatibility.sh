@@ -6,9 +6,11 @@ COMPATIBILITY_PAGE=docs/COMPATIBILITY.md
 COMPATIBILITY_ROWS=()
 declare -A COMPATIBILITY_OUTCOMES=() # by release and row
 COMPATIBILITY_MIXED=()
+COMPATIBILITY_LIBRARY_ROWS=()
+declare -A COMPATIBILITY_LIBRARY=() # by release and row: over what it failed
 
-# compatible_epmd RELEASE, compatible_nodes RELEASE, compatible_mixed RELEASE...: after
-# the runner that looked at it.
+# compatible_epmd RELEASE, compatible_nodes RELEASE, compatible_library RELEASE WIRE,
+# compatible_mixed RELEASE...: after the runner that looked at it.
 
 compatible_epmd() {
 	compatibility_add "$1" "our EPMD: answers byte for byte as this release's" "$(outcome_of_run)"
@@ -19,6 +21,18 @@ compatible_nodes() {
 	while read -r outcome suite case _; do
 		compatibility_add "$1" "$(row_of "$suite" "$case")" "${outcome/FAIL/failed}"
 	done < <(grep -E '^(ok|FAIL) +otp_' "$RUNNERS_LOG")
+}
+
+# test mailboxes::messages_go_both_ways_in_order ... ok
+compatible_library() {
+	local test outcome row
+	while read -r _ test _ outcome; do
+		row="${test%%::*}: ${test##*::}"
+		row=${row//_/ }
+		is_among "$row" "${COMPATIBILITY_LIBRARY_ROWS[@]}" || COMPATIBILITY_LIBRARY_ROWS+=("$row")
+		COMPATIBILITY_LIBRARY[$1/$row]+=
+		[[ $outcome == ok ]] || COMPATIBILITY_LIBRARY[$1/$row]+=" $2"
+	done < <(grep -E '^test [a-z0-9_:]+ \.\.\. (ok|FAILED)$' "$RUNNERS_LOG")
 }
 
 compatible_mixed() {
@@ -41,12 +55,17 @@ row_of() {
 }
 
 compatibility_add() {
-	local row
 	COMPATIBILITY_OUTCOMES[$1/$2]=$3
-	for row in "${COMPATIBILITY_ROWS[@]}"; do
-		[[ $row != "$2" ]] || return 0
+	is_among "$2" "${COMPATIBILITY_ROWS[@]}" || COMPATIBILITY_ROWS+=("$2")
+}
+
+# is_among WORD WORD...
+is_among() {
+	local word
+	for word in "${@:2}"; do
+		[[ $word != "$1" ]] || return 0
 	done
-	COMPATIBILITY_ROWS+=("$2")
+	return 1
 }
 
 # compatibility_page RELEASE...
@@ -59,16 +78,25 @@ compatibility_page() {
 		own, did this. A dash: not looked at, since that release cannot do it. sid is Debian's development; it gates nothing.
 
 	END
-	printf '| |'
-	for release in "$@"; do printf ' OTP %s (%s), %s |' "$(otp_of "$release")" "$release" "$(elixir_of "$release")"; done
-	printf '\n|---|'
-	for release in "$@"; do printf -- '---|'; done
-	printf '\n'
+	compatibility_head "$@"
 	for row in "${COMPATIBILITY_ROWS[@]}"; do
 		printf '| %s |' "$row"
 		for release in "$@"; do printf ' %s |' "${COMPATIBILITY_OUTCOMES[$release/$row]:-–}"; done
 		printf '\n'
 	done
+	cat <<-'END'
+
+		The library, `pgmesh-dist`, with nodes of each release on its own machine: by `inet_tcp`, `inet6_tcp`, `inet_tls` and
+		`inet6_tls`, which is ok where it is over all four.
+
+	END
+	compatibility_head "$@"
+	# Tests end in any order.
+	while read -r row; do
+		printf '| %s |' "$row"
+		for release in "$@"; do printf ' %s |' "$(library_outcome "$release/$row")"; done
+		printf '\n'
+	done < <(printf '%s\n' "${COMPATIBILITY_LIBRARY_ROWS[@]}" | sort)
 	cat <<-'END'
 
 		In one mesh. Nodes before OTP 24 and those from OTP 26 on refuse each other, which pgmesh shows as `excluded`. Where both
@@ -77,6 +105,26 @@ compatibility_page() {
 
 	END
 	printf '%s\n' "${COMPATIBILITY_MIXED[@]}"
+}
+
+compatibility_head() {
+	local release
+	printf '| |'
+	for release in "$@"; do printf ' OTP %s (%s), %s |' "$(otp_of "$release")" "$release" "$(elixir_of "$release")"; done
+	printf '\n|---|'
+	for release in "$@"; do printf -- '---|'; done
+	printf '\n'
+}
+
+# library_outcome RELEASE/ROW
+library_outcome() {
+	if [[ ! -v COMPATIBILITY_LIBRARY[$1] ]]; then
+		echo –
+	elif [[ -z ${COMPATIBILITY_LIBRARY[$1]} ]]; then
+		echo ok
+	else
+		echo "failed over${COMPATIBILITY_LIBRARY[$1]}"
+	fi
 }
 
 otp_of() {

@@ -1,13 +1,15 @@
 //! Real `erl` nodes, and what they say.
 
+use std::env;
 use std::process::Stdio;
 use std::time::Duration;
 
 use pgmesh_dist::terms::Term;
 use pgmesh_dist::{CallLimits, Cookie, Node, NodeConfig, NodeEvents};
 use pgmesh_name::NodeName;
-use pgmesh_testkit::ScratchEpmd;
 use tokio::io::AsyncReadExt as _;
+
+use crate::place::{Place, placed, unplaced};
 
 pub(crate) const LIMITS: CallLimits = CallLimits {
     time: Duration::from_secs(10),
@@ -15,26 +17,27 @@ pub(crate) const LIMITS: CallLimits = CallLimits {
 };
 
 pub(crate) fn name(text: &str) -> NodeName {
-    text.parse().unwrap()
+    placed(text).parse().unwrap()
 }
 
-/// A real `erl`, ended when dropped, and when this process ends.
+/// A real `erl`, or the program that `OTP_ERL` names, of another release say; ended when dropped, and when this process ends.
 pub(crate) struct Beam {
     pub(crate) name: NodeName,
     _process: tokio::process::Child,
 }
 
 impl Beam {
-    pub(crate) async fn start(epmd: &ScratchEpmd, full_name: &str, flags: &[&str]) -> Self {
-        let mut command = tokio::process::Command::new("erl");
+    pub(crate) async fn start(place: &Place, full_name: &str, flags: &[&str]) -> Self {
+        let program = env::var_os("OTP_ERL").unwrap_or_else(|| "erl".into());
+        let mut command = tokio::process::Command::new(program);
         command
             .args(["-noshell", "-start_epmd", "false", "-setcookie", "secret"])
-            .args(["-name", full_name])
-            .args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"])
+            .args(["-name", &placed(full_name)])
+            .args(place.flags())
             .args(flags)
             // The end of its input is the end of whoever started it.
             .args(["-eval", "io:nl(), io:get_line(''), halt()."])
-            .env("ERL_EPMD_PORT", epmd.port().to_string())
+            .env("ERL_EPMD_PORT", place.port().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
@@ -50,18 +53,17 @@ impl Beam {
     }
 }
 
-pub(crate) async fn our_node(epmd: &ScratchEpmd, full_name: &str) -> (Node, NodeEvents) {
-    our_node_with(epmd, full_name, |_| ()).await
+pub(crate) async fn our_node(place: &Place, full_name: &str) -> (Node, NodeEvents) {
+    our_node_with(place, full_name, |_| ()).await
 }
 
 pub(crate) async fn our_node_with(
-    epmd: &ScratchEpmd,
+    place: &Place,
     full_name: &str,
     change: impl FnOnce(&mut NodeConfig),
 ) -> (Node, NodeEvents) {
     let mut config = NodeConfig::new(name(full_name), Cookie::new("secret"));
-    config.epmd_port = epmd.port();
-    config.listen = "127.0.0.1:0".parse().unwrap();
+    place.configure(&mut config);
     change(&mut config);
     Node::start(config).await.unwrap()
 }
@@ -73,12 +75,13 @@ pub(crate) async fn evaluate(node: &Node, at: &NodeName, code: &str) -> String {
         let result = node.call(at, module, function, args, LIMITS);
         result.await.unwrap()
     };
-    let list = call("erlang", "binary_to_list", vec![binary(code)]).await;
+    let list = call("erlang", "binary_to_list", vec![binary(&placed(code))]).await;
     let scanned = call("erl_scan", "string", vec![list]).await;
     let parsed = call("erl_parse", "parse_exprs", vec![element(&scanned, 1)]).await;
     let nothing = Term::from(eetf::List::nil());
     let exprs = vec![element(&parsed, 1), nothing];
-    element(&call("erl_eval", "exprs", exprs).await, 1).to_string()
+    let value = element(&call("erl_eval", "exprs", exprs).await, 1);
+    unplaced(&value.to_string())
 }
 
 fn element(tuple: &Term, at: usize) -> Term {

@@ -7,6 +7,7 @@ use pgmesh_dist::{CallLimits, Request};
 
 use crate::beam::{Beam, LIMITS, evaluate, name};
 use crate::mailboxes::{Pair, SLEEP, atom, message, tuple};
+use crate::place::placed;
 
 fn list(elements: Vec<Term>) -> Term {
     Term::from(eetf::List::from(elements))
@@ -29,7 +30,7 @@ async fn servers_there_are_called() {
     let error = called.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), ("down", false));
     assert!(error.to_string().ends_with("'noproc'"), "{error}");
-    let nobody = ("x", &name("nobody@127.0.0.1"));
+    let nobody = ("x", &name("nobody@host"));
     let called = pair.node.gen_call(nobody, &request, LIMITS).await;
     assert_eq!(called.unwrap_err().kind(), "name_unknown");
 }
@@ -61,16 +62,19 @@ async fn server_that_fails_or_does_not_answer_leaves_nothing_behind() {
 async fn reply_may_come_from_another_node() {
     let pair = Pair::start().await;
     let mailbox = pair.open();
-    let b = Beam::start(pair.epmd(), "b@127.0.0.1", &[]).await;
+    let b = Beam::start(pair.epmd(), "b@host", &[]).await;
     let back = "register(back, spawn(fun() -> \
         receive From -> gen_server:reply(From, node()) end end)).";
     pair.node.connect(&b.name, true).await.unwrap();
     evaluate(&pair.node, &b.name, back).await;
-    let front = "receive {'$gen_call', From, _} -> {back, 'b@127.0.0.1'} ! From end, \
+    let front = "receive {'$gen_call', From, _} -> {back, 'b@host'} ! From end, \
         receive stop -> ok end";
     let front = pair.spawn(&mailbox, front).await;
     let reply = pair.node.gen_call(&front, &atom("who"), LIMITS).await;
-    assert_eq!(reply.unwrap(), Term::from(Atom::from("b@127.0.0.1")));
+    assert_eq!(
+        reply.unwrap(),
+        Term::from(Atom::from(placed("b@host").as_str()))
+    );
     assert_eq!(pair.info(&mailbox, &front, "monitored_by").await, "[]");
 }
 
@@ -81,11 +85,11 @@ async fn calls_and_casts_from_there_are_answered_here() {
     for (call, expected) in [
         ("gen_server:call(Box, ask)", "{'answer','ask'}"),
         (
-            "gen_server:multi_call(['m@127.0.0.1'], box, ask)",
-            "{[{'m@127.0.0.1',{'answer','ask'}}],[]}",
+            "gen_server:multi_call(['m@host'], box, ask)",
+            "{[{'m@host',{'answer','ask'}}],[]}",
         ),
         (
-            "gen_server:receive_response(gen_server:send_request(Box, ask), 9999)",
+            "gen_server:wait_response(gen_server:send_request(Box, ask), 9999)",
             "{'reply',{'answer','ask'}}",
         ),
     ] {

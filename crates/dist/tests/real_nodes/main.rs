@@ -8,4 +8,6 @@ mod beam;
 mod gen_servers;
 mod mailboxes;
 mod mesh;
+mod place;
 mod plenty;
+mod since_otp_24;

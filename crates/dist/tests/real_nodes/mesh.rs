@@ -5,13 +5,13 @@ use std::slice;
 
 use pgmesh_dist::{Introduced, Node, NodeEvent, NodeEvents};
 use pgmesh_name::NodeName;
-use pgmesh_testkit::ScratchEpmd;
 
 use crate::beam::{Beam, LIMITS, evaluate, name, our_node};
+use crate::place::{self, Place, unplaced};
 
 /// A node of ours and two of OTP's, which it is linked to.
 struct Cluster {
-    epmd: ScratchEpmd,
+    epmd: Place,
     node: Node,
     events: NodeEvents,
     a: Beam,
@@ -20,11 +20,11 @@ struct Cluster {
 
 impl Cluster {
     async fn start(flags: &[&str]) -> Self {
-        let epmd = ScratchEpmd::start().await;
-        let (node, events) = our_node(&epmd, "m@127.0.0.1").await;
+        let epmd = Place::start().await;
+        let (node, events) = our_node(&epmd, "m@host").await;
         let (a, b) = tokio::join!(
-            Beam::start(&epmd, "a@127.0.0.1", flags),
-            Beam::start(&epmd, "b@127.0.0.1", flags)
+            Beam::start(&epmd, "a@host", flags),
+            Beam::start(&epmd, "b@host", flags)
         );
         for beam in [&a, &b] {
             node.connect(&beam.name, true).await.unwrap();
@@ -42,12 +42,13 @@ impl Cluster {
     async fn next_news(&mut self) -> String {
         loop {
             let event = tokio::time::timeout(LIMITS.time, self.events.recv());
-            match event.await.expect("no news in time").unwrap() {
-                NodeEvent::PeersSeen { name, peers, .. } => return format!("{name} has {peers:?}"),
-                NodeEvent::EdgeUp { name, peer, .. } => return format!("{name} up {peer}"),
-                NodeEvent::EdgeDown { name, peer, .. } => return format!("{name} down {peer}"),
-                _ => {}
-            }
+            let news = match event.await.expect("no news in time").unwrap() {
+                NodeEvent::PeersSeen { name, peers, .. } => format!("{name} has {peers:?}"),
+                NodeEvent::EdgeUp { name, peer, .. } => format!("{name} up {peer}"),
+                NodeEvent::EdgeDown { name, peer, .. } => format!("{name} down {peer}"),
+                _ => continue,
+            };
+            return unplaced(&news);
         }
     }
 
@@ -69,9 +70,9 @@ async fn watched_nodes_tell_of_every_change_and_are_mended() {
     let mut cluster = Cluster::start(&[]).await;
     let (a, b) = (cluster.a.name.clone(), cluster.b.name.clone());
     cluster.node.watch(&a, LIMITS).await.unwrap();
-    assert_eq!(cluster.next_news().await, "a@127.0.0.1 has []");
+    assert_eq!(cluster.next_news().await, "a@host has []");
     assert_eq!(cluster.introduce().await, Introduced::Connected);
-    assert_eq!(cluster.next_news().await, "a@127.0.0.1 up b@127.0.0.1");
+    assert_eq!(cluster.next_news().await, "a@host up b@host");
     let node = &cluster.node;
     assert_eq!(
         node.visible_peers(&a, LIMITS).await.unwrap(),
@@ -82,27 +83,33 @@ async fn watched_nodes_tell_of_every_change_and_are_mended() {
         slice::from_ref(&a)
     );
     assert!(node.disconnect_at(&b, &a, LIMITS).await.unwrap());
-    assert_eq!(cluster.next_news().await, "a@127.0.0.1 down b@127.0.0.1");
+    assert_eq!(cluster.next_news().await, "a@host down b@host");
     let node = &cluster.node;
     assert!(!node.disconnect_at(&b, &a, LIMITS).await.unwrap());
     assert!(!node.mesh_intent(&a, LIMITS.time).await.unwrap().partial);
     // Hidden nodes are no edges, ours among them.
-    let (other, _events) = our_node(&cluster.epmd, "other@127.0.0.1").await;
+    let (other, _events) = our_node(&cluster.epmd, "other@host").await;
     other.connect(&a, true).await.unwrap();
     assert_eq!(cluster.introduce().await, Introduced::Connected);
-    assert_eq!(cluster.next_news().await, "a@127.0.0.1 up b@127.0.0.1");
+    assert_eq!(cluster.next_news().await, "a@host up b@host");
 }
 
 #[tokio::test]
 async fn one_watcher_is_left_by_two_calls_and_none_without_us() {
-    let mut cluster = Cluster::start(&["-mode", "embedded"]).await;
+    // Without ssl in its boot script a node in that mode does not start over TLS.
+    let mode = if place::is_tls() {
+        "interactive"
+    } else {
+        "embedded"
+    };
+    let mut cluster = Cluster::start(&["-mode", mode]).await;
     let a = cluster.a.name.clone();
-    let (onlooker, _events) = our_node(&cluster.epmd, "onlooker@127.0.0.1").await;
+    let (onlooker, _events) = our_node(&cluster.epmd, "onlooker@host").await;
     onlooker.connect(&a, true).await.unwrap();
     assert_eq!(watchers(&onlooker, &a).await, 0);
     for _ in 0..3 {
         cluster.node.watch(&a, LIMITS).await.unwrap();
-        assert_eq!(cluster.next_news().await, "a@127.0.0.1 has []");
+        assert_eq!(cluster.next_news().await, "a@host has []");
     }
     let is_left = async |expected| {
         let wait = async { while watchers(&onlooker, &a).await != expected {} };
@@ -139,7 +146,7 @@ async fn node_that_stops_is_not_introduced() {
     let introduced = cluster.node.introduce(b, a, limit).await.unwrap();
     assert_eq!(introduced, Introduced::Stopping(b.clone()));
     // Whom we are not linked to cannot be asked first, and is not there to connect.
-    let nobody = name("nobody@127.0.0.1");
+    let nobody = name("nobody@host");
     let introduced = cluster.node.introduce(a, &nobody, limit).await.unwrap();
     assert_eq!(introduced, Introduced::Refused);
 }
@@ -151,9 +158,9 @@ async fn intent_is_read_from_settings_and_flags() {
         &["-kernel", "connect_all", "false"],
         &["-kernel", "dist_auto_connect", "never"],
     ] {
-        let epmd = ScratchEpmd::start().await;
-        let (node, _events) = our_node(&epmd, "m@127.0.0.1").await;
-        let beam = Beam::start(&epmd, "a@127.0.0.1", flags).await;
+        let epmd = Place::start().await;
+        let (node, _events) = our_node(&epmd, "m@host").await;
+        let beam = Beam::start(&epmd, "a@host", flags).await;
         node.connect(&beam.name, true).await.unwrap();
         let intent = node.mesh_intent(&beam.name, LIMITS.time).await.unwrap();
         assert!(intent.partial, "{flags:?}");
@@ -163,21 +170,21 @@ async fn intent_is_read_from_settings_and_flags() {
 #[tokio::test]
 async fn probe_learns_who_listens_and_leaves_links_alone() {
     let cluster = Cluster::start(&[]).await;
-    let address = |alive| SocketAddr::from(([127, 0, 0, 1], cluster.epmd.find(alive).unwrap()));
-    let (prober, _events) = our_node(&cluster.epmd, "p@127.0.0.1").await;
+    let address = |alive| SocketAddr::from((place::address(), cluster.epmd.find(alive).unwrap()));
+    let (prober, _events) = our_node(&cluster.epmd, "p@host").await;
     let probed = prober.probe(address("a")).await.unwrap();
-    assert_eq!((probed.name, probed.hidden), (name("a@127.0.0.1"), false));
+    assert_eq!((probed.name, probed.hidden), (name("a@host"), false));
     let probed = prober.probe(address("m")).await.unwrap();
-    assert_eq!((probed.name, probed.hidden), (name("m@127.0.0.1"), true));
+    assert_eq!((probed.name, probed.hidden), (name("m@host"), true));
     let probed = prober.probe(address("p")).await.unwrap();
-    assert_eq!(probed.name, name("p@127.0.0.1"));
+    assert_eq!(probed.name, name("p@host"));
     // A node that is linked to us answers as any other, and keeps its link.
     let probed = cluster.node.probe(address("a")).await.unwrap();
-    assert_eq!(probed.name, name("a@127.0.0.1"));
+    assert_eq!(probed.name, name("a@host"));
     let a = &cluster.a.name;
     assert_eq!(
         evaluate(&cluster.node, a, "nodes(hidden).").await,
-        "['m@127.0.0.1']"
+        "['m@host']"
     );
     prober.connect(a, true).await.unwrap();
 }
