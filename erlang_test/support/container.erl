@@ -92,7 +92,7 @@ unplug(#{network := Network}, #{name := Name}) ->
 -spec plug(network(), container()) -> container().
 plug(#{network := Network}, #{name := Name, host := Host, address := Old} = Container) ->
 	_ = docker:run(["network", "connect", "--alias", Host, Network, Name]),
-	_ = exec(Container, ["sh", "-c", "cp /etc/hosts /tmp/hosts && grep -v \"^$0\" /tmp/hosts >/etc/hosts", Old]),
+	_ = exec(Container, ["sh", "-c", "others=$(grep -v \"^$0\" /etc/hosts) && echo \"$others\" >/etc/hosts", Old]),
 	Container#{address := await_address(Name)}.
 
 %% Whoever comes next does not get the address of who went last.

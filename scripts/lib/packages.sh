@@ -49,6 +49,14 @@ has_erlang_file() {
 		end)." </dev/null >/dev/null 2>&1
 }
 
+# ei, erl_call and Jinterface: other libraries than ours for the same.
+missing_for_peers() {
+	[[ -f /usr/include/ei.h ]] || has_erlang_file erl_interface include/ei.h || echo erlang-dev
+	command -v erl_call >/dev/null || echo erlang-base
+	[[ -f /usr/share/java/OtpErlang.jar ]] || echo erlang-jinterface
+	command -v javac >/dev/null || echo default-jdk-headless
+}
+
 missing_for_postgres() {
 	[[ -n $(postgres_bin) ]] || echo postgresql
 }
