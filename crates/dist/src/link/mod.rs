@@ -69,6 +69,8 @@ struct Shared {
     /// Wakes those who wait for [`LinkSender::room`].
     drained: Notify,
     reads: AtomicU64,
+    /// Tells the writer that the peer has ticked.
+    ticked: Notify,
     counting: Counting,
     over: CancellationToken,
     failure: std::sync::OnceLock<Failure>,
@@ -164,6 +166,7 @@ pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, Lin
         max_queued: config.max_queued,
         drained: Notify::new(),
         reads: AtomicU64::new(0),
+        ticked: Notify::new(),
         counting: Counting::default(),
         over: CancellationToken::new(),
         failure: std::sync::OnceLock::new(),

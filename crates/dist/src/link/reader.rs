@@ -27,7 +27,10 @@ pub(super) async fn read(
     loop {
         loop {
             match take_frame(&mut buffer, max_frame) {
-                Ok(Some(body)) if body.is_empty() => counting.received_ticks.add(1),
+                Ok(Some(body)) if body.is_empty() => {
+                    counting.received_ticks.add(1);
+                    shared.ticked.notify_one();
+                }
                 Ok(Some(body)) => {
                     counting.received_messages.add(1);
                     handle(body);

@@ -50,14 +50,15 @@ pub(super) async fn write(
                 }
                 outgoing.join();
             }
+            () = shared.ticked.notified() => {
+                if clock.on_tick(writes) == TickDue::Tick {
+                    outgoing.tick(shared);
+                }
+            }
             _ = interval.tick() => {
                 match clock.on_interval(shared.reads.load(Ordering::Relaxed), writes) {
                     TickDue::Nothing => {}
-                    TickDue::Tick if outgoing.has_more() => {}
-                    TickDue::Tick => {
-                        outgoing.current = TICK;
-                        shared.counting.sent_ticks.add(1);
-                    }
+                    TickDue::Tick => outgoing.tick(shared),
                     TickDue::PeerIsGone => {
                         let detail = format!("nothing was heard for {net_ticktime:?}");
                         return Failure::new(FailureKind::TickTimeout, detail);
@@ -84,6 +85,14 @@ struct Outgoing {
 impl Outgoing {
     fn has_more(&self) -> bool {
         self.current.has_remaining()
+    }
+
+    /// Ticks, unless something is on its way that says as much.
+    fn tick(&mut self, shared: &Shared) {
+        if !self.has_more() {
+            self.current = TICK;
+            shared.counting.sent_ticks.add(1);
+        }
     }
 
     fn written(&mut self, shared: &Shared) {

@@ -82,7 +82,8 @@ pub struct NodeConfig {
     pub tls: Option<TlsConfig>,
     /// How long each step of setting up a link may take.
     pub setup_timeout: Duration,
-    /// How long a peer may be silent; should be the peers' own value.
+    /// How long a peer may be silent; should be the peers' own value. Links hold where a
+    /// peer's is shorter, or up to three times as long.
     pub net_ticktime: Duration,
     /// The longest frame that is taken, in bytes.
     pub max_frame: usize,

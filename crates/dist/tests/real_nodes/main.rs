@@ -11,3 +11,4 @@ mod mesh;
 mod place;
 mod plenty;
 mod since_otp_24;
+mod ticks;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pgmesh_dist::terms::{Atom, Term};
 use pgmesh_dist::{FailureKind, NodeEvent};
 use pgmesh_testkit::eventually;
 
@@ -28,6 +29,67 @@ async fn silent_link_is_ticked_and_then_dropped() {
         panic!("the silent link is still up");
     };
     assert_eq!(error.kind(), FailureKind::TickTimeout);
+}
+
+#[tokio::test]
+async fn peer_that_ticks_more_often_than_we_is_answered() {
+    let patient = Duration::from_secs(60);
+    let mut stage = Stage::set_with(|config| config.net_ticktime = 100 * patient).await;
+    let (mut connection, _) = stage.call_in("peer@127.0.0.1").await;
+    prove(&mut connection).await;
+    let NodeEvent::LinkUp { .. } = stage.next_link_event().await else {
+        panic!("no link");
+    };
+    for _ in 0..4 {
+        // The second says that it has heard the answer to the first.
+        connection.send_raw(&[0; 4]).await;
+        let answer = tokio::time::timeout(patient, connection.receive_raw(4)).await;
+        assert_eq!(answer.expect("no tick in time").unwrap(), [0; 4]);
+        connection.send_raw(&[0; 4]).await;
+        eventually("both are read", || {
+            let [(_, traffic)] = stage.node.traffic().links[..] else {
+                panic!("the link is down");
+            };
+            (traffic.received_ticks == 2 * traffic.sent_ticks).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn peer_that_only_answers_ticks_is_ticked_while_we_send() {
+    let mut stage = Stage::set_with(|config| {
+        config.net_ticktime = Duration::from_secs(1);
+    })
+    .await;
+    let (mut connection, _) = stage.call_in("peer@127.0.0.1").await;
+    prove(&mut connection).await;
+    let NodeEvent::LinkUp { .. } = stage.next_link_event().await else {
+        panic!("no link");
+    };
+    let (mailbox, peer) = (stage.node.mailbox().unwrap(), name("peer@127.0.0.1"));
+    // Several in each interval.
+    let send = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            pace.tick().await;
+            let message = Term::from(Atom::from("x"));
+            mailbox.send(("any", &peer), &message).await.unwrap();
+        }
+    };
+    let tick = async {
+        loop {
+            let length = connection.receive_raw(4).await.expect("the link is down");
+            match u32::from_be_bytes(length.try_into().unwrap()) {
+                0 => return,
+                length => connection.receive_raw(length as usize).await.unwrap(),
+            };
+        }
+    };
+    tokio::select! {
+        () = send => {}
+        () = tick => {}
+    }
 }
 
 #[tokio::test]
