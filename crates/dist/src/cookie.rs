@@ -1,8 +1,10 @@
-//! The secret that nodes of a cluster share.
+//! The secret that nodes of a cluster share, or two of them.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use md5::{Digest as _, Md5};
+use pgmesh_name::NodeName;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -45,6 +47,24 @@ impl fmt::Debug for Cookie {
     }
 }
 
+/// Which secret is whose.
+#[derive(Debug)]
+pub(crate) struct Cookies {
+    default: Cookie,
+    peers: HashMap<NodeName, Cookie>,
+}
+
+impl Cookies {
+    pub(crate) fn new(default: Cookie, peers: HashMap<NodeName, Cookie>) -> Self {
+        Self { default, peers }
+    }
+
+    /// What both sides prove when this peer is linked, whoever dials.
+    pub(crate) fn of(&self, peer: &NodeName) -> &Cookie {
+        self.peers.get(peer).unwrap_or(&self.default)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +80,8 @@ mod tests {
     #[test]
     fn never_shown() {
         assert!(!format!("{:?}", Cookie::new("secret")).contains("secret"));
+        let peers = HashMap::from([("a@h".parse().unwrap(), Cookie::new("own secret"))]);
+        let cookies = Cookies::new(Cookie::new("secret"), peers);
+        assert!(!format!("{cookies:?}").contains("secret"));
     }
 }

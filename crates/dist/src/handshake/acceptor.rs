@@ -157,7 +157,7 @@ impl Acceptor {
             let detail = format!("{} lacks distribution flags", proven.peer);
             return Err(Failure::new(FailureKind::Flags, detail));
         }
-        let cookie = &self.local.cookie;
+        let cookie = self.local.cookies.of(&proven.peer);
         if !cookie.proves(self.challenge, &reply.digest) {
             let detail = format!("cookie rejected by us: {} proved another one", proven.peer);
             return Err(Failure::new(FailureKind::CookieRejectedByUs, detail));
@@ -215,18 +215,26 @@ fn parse_name(text: &str) -> Result<NodeName, Failure> {
 mod tests {
     use super::*;
     use crate::Cookie;
+    use crate::cookie::Cookies;
+    use std::collections::HashMap;
+    use std::sync::Arc;
 
     fn acceptor() -> Acceptor {
+        let peers = HashMap::from([("own@h".parse().unwrap(), Cookie::new("own secret"))]);
         let local = Local {
             name: LocalName::Full("m@h".parse().unwrap()),
             creation: 4,
-            cookie: Cookie::new("secret"),
+            cookies: Arc::new(Cookies::new(Cookie::new("secret"), peers)),
         };
         Acceptor::new(local, 77)
     }
 
     fn reply() -> Vec<u8> {
-        let digest = Cookie::new("secret").digest(77);
+        reply_with("secret")
+    }
+
+    fn reply_with(cookie: &str) -> Vec<u8> {
+        let digest = Cookie::new(cookie).digest(77);
         ChallengeReply {
             challenge: 5,
             digest,
@@ -288,5 +296,26 @@ mod tests {
             panic!("not done");
         };
         assert_eq!((proven.peer, proven.creation), (name, 8));
+    }
+
+    #[test]
+    fn peer_with_a_cookie_of_its_own_proves_that_one() {
+        let with = |cookie| {
+            let mut acceptor = acceptor();
+            let frame = Name {
+                flags: OFFERED,
+                creation: Some(9),
+                name: "own@h".to_owned(),
+            };
+            acceptor.on_name(&frame.encode()).unwrap();
+            acceptor.on_decision(&Status::Ok);
+            acceptor.on_frame(&reply_with(cookie))
+        };
+        let failure = with("secret").unwrap_err();
+        assert_eq!(failure.kind, FailureKind::CookieRejectedByUs);
+        let Next::Done(ack, _) = with("own secret").unwrap() else {
+            panic!("not done");
+        };
+        assert_eq!(ack, encode_ack(&Cookie::new("own secret").digest(5)));
     }
 }

@@ -1,8 +1,12 @@
 //! Both roles, fed with any frames.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::message::Status;
 use super::{Acceptor, Initiator, Local, LocalName, Offer, acceptor, initiator};
 use crate::Cookie;
+use crate::cookie::Cookies;
 
 /// Plays every status as acceptor, and both kinds of dialler.
 pub(crate) fn fuzz_handshake(frames: &[&[u8]]) {
@@ -32,7 +36,7 @@ fn local(name: LocalName) -> Local {
     Local {
         name,
         creation: 4,
-        cookie: Cookie::new("secret"),
+        cookies: Arc::new(Cookies::new(Cookie::new("secret"), HashMap::new())),
     }
 }
 

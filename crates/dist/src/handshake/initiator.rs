@@ -6,8 +6,8 @@ use super::flags::{is_hidden, suffice};
 use super::inquirer::{self, Inquirer};
 use super::message::{Challenge, ChallengeReply, decode_ack};
 use super::{Local, Proven};
-use crate::Step;
 use crate::error::{Failure, FailureKind};
+use crate::{Cookie, Step};
 
 /// One dial, from our name to the peer's digest.
 ///
@@ -98,7 +98,7 @@ impl Initiator {
         }
         let reply = ChallengeReply {
             challenge: self.challenge,
-            digest: self.inquirer.local.cookie.digest(challenge.challenge),
+            digest: self.cookie().digest(challenge.challenge),
         };
         self.to_prove = Some(Proven {
             peer: self.peer.clone(),
@@ -109,9 +109,12 @@ impl Initiator {
         Ok(Next::Prove(reply.encode()))
     }
 
+    fn cookie(&self) -> &Cookie {
+        self.inquirer.local.cookies.of(&self.peer)
+    }
+
     fn on_ack(&self, frame: &[u8], proven: Proven) -> Result<Next, Failure> {
-        let cookie = &self.inquirer.local.cookie;
-        if cookie.proves(self.challenge, &decode_ack(frame)?) {
+        if self.cookie().proves(self.challenge, &decode_ack(frame)?) {
             return Ok(Next::Done(proven));
         }
         let detail = "cookie rejected by us: the peer proved another one";

@@ -24,17 +24,19 @@ pub(crate) use inquirer::Inquirer;
 pub(crate) use message::{Challenge, Status};
 pub(crate) use stream::{HandshakeStream, LengthPrefix, accept, dial, inquire};
 
+use std::sync::Arc;
+
 use erl_dist::DistributionFlags;
 use pgmesh_name::NodeName;
 
-use crate::Cookie;
+use crate::cookie::Cookies;
 
 /// What we say of ourselves in either role.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
     pub(crate) name: LocalName,
     pub(crate) creation: u32,
-    pub(crate) cookie: Cookie,
+    pub(crate) cookies: Arc<Cookies>,
 }
 
 /// Under which name we dial.

@@ -34,6 +34,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::cookie::Cookies;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{Local, LocalName};
 use crate::link::{LinkConfig, LinkId, LinkSender, TotalQueued, Traffic};
@@ -64,6 +65,10 @@ pub struct NodeConfig {
     pub name: NodeName,
     /// The cluster's secret.
     pub cookie: Cookie,
+    /// The secrets of peers that have another one, each the same in both directions: what
+    /// `erlang:set_cookie(Node, Cookie)` does. Whoever knows the cluster's cookie alone does not
+    /// pass for such a peer. A name that we invent for a peer has the cluster's.
+    pub peer_cookies: HashMap<NodeName, Cookie>,
     /// Where we listen; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// EPMD's port, on this host and on all others (OTP has one for all, too).
@@ -98,6 +103,7 @@ impl NodeConfig {
         Self {
             name,
             cookie,
+            peer_cookies: HashMap::new(),
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             epmd_port: epmd::DEFAULT_PORT,
             epmd_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -233,6 +239,7 @@ pub struct Node {
 
 struct Inner {
     config: NodeConfig,
+    cookies: Arc<Cookies>,
     /// Our name and creation: known from the start, unless the first peer names us.
     identity: OnceLock<Identity>,
     /// Which addresses may be dialled; [`NodeConfig::allow`] is what it began with.
@@ -338,7 +345,9 @@ impl Node {
 
     fn build(config: NodeConfig, identity: Option<Identity>) -> (Self, NodeEvents) {
         let (events, receiver) = mpsc::unbounded_channel();
+        let cookies = Cookies::new(config.cookie.clone(), config.peer_cookies.clone());
         let inner = Inner {
+            cookies: Arc::new(cookies),
             identity: identity.map_or_else(OnceLock::new, OnceLock::from),
             allow: RwLock::new(config.allow.clone()),
             peers: RwLock::new(config.peers.clone()),
@@ -469,7 +478,7 @@ impl Inner {
         Local {
             name,
             creation,
-            cookie: self.config.cookie.clone(),
+            cookies: Arc::clone(&self.cookies),
         }
     }
 
