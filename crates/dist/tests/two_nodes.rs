@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use pgmesh_dist::{
-    CallLimits, Cookie, LinkId, Node, NodeConfig, NodeEvent, NodeEvents, StartError,
+    CallLimits, Cookie, FailureKind, LinkId, Node, NodeConfig, NodeEvent, NodeEvents, StartError,
 };
-use pgmesh_name::NodeName;
+use pgmesh_name::{NodeName, PeerMap};
 use pgmesh_testkit::ScratchEpmd;
 
 async fn start(epmd: &ScratchEpmd, name: &str) -> (Node, NodeEvents) {
@@ -71,6 +71,33 @@ async fn what_went_over_a_link_is_counted_when_it_has_ended_too() {
     assert!(after.links.is_empty());
     assert!(after.total.sent_messages >= traffic.total.sent_messages);
     assert_eq!(after.total.queued_bytes, 0);
+}
+
+#[tokio::test]
+async fn node_is_reached_at_each_of_its_addresses() {
+    let epmd = ScratchEpmd::start().await;
+    let mut config = NodeConfig::new("a@127.0.0.1".parse().unwrap(), Cookie::new("secret"));
+    config.epmd_port = epmd.port();
+    config.listen = "127.0.0.1:0,127.0.0.2:0".parse().unwrap();
+    let (a, _a_events) = Node::start(config).await.unwrap();
+    let (b, mut b_events) = start(&epmd, "b@127.0.0.1").await;
+    let a_name = a.name().unwrap();
+    b.connect(a_name, true).await.unwrap();
+    let link = link_up(&mut b_events).await;
+    b.disconnect(a_name);
+    only_link_down(&mut b_events, link).await;
+    // One port, which EPMD tells.
+    let port = epmd.find("a").unwrap();
+    let mut elsewhere = PeerMap::default();
+    let entry = format!("{a_name}=127.0.0.2:{port}");
+    elsewhere.add(&entry).unwrap();
+    b.set_peers(elsewhere);
+    b.connect(a_name, true).await.unwrap();
+    let link = link_up(&mut b_events).await;
+    a.stop();
+    only_link_down(&mut b_events, link).await;
+    let refused = async || b.connect(a_name, true).await.unwrap_err().kind();
+    while refused().await != FailureKind::Refused {}
 }
 
 #[tokio::test(flavor = "multi_thread")]

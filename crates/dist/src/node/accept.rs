@@ -17,11 +17,10 @@ use crate::handshake::{self, Acceptor, Offer, Status};
 /// Waited when the system has no descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The handshakes under way, seen by all of them.
-type Places = Arc<Mutex<Unfinished>>;
+/// The handshakes under way at all addresses, seen by all of them.
+pub(super) type Places = Arc<Mutex<Unfinished>>;
 
-pub(super) async fn accept_all(inner: Arc<Inner>, listener: TcpListener) {
-    let places = Places::default();
+pub(super) async fn accept_all(inner: Arc<Inner>, listener: TcpListener, places: Places) {
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {

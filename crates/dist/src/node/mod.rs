@@ -8,6 +8,7 @@ mod dial;
 mod gen_server;
 mod link_table;
 mod links;
+mod listen;
 mod mailbox;
 mod mesh_calls;
 mod own_pid;
@@ -30,7 +31,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use pgmesh_name::{AllowList, NodeName, PeerAddress, PeerMap};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -40,11 +40,13 @@ use crate::handshake::{Local, LocalName};
 use crate::link::{LinkConfig, LinkId, LinkSender, TotalQueued, Traffic};
 use crate::tls::Contexts;
 use crate::{Cookie, LinkError, MailboxEnded, StartError, TlsConfig, epmd};
+use accept::Places;
 pub use calls::CallLimits;
 use calls::Calls;
 pub use destination::{Destination, ServerRef};
 pub use gen_server::{Caller, Request};
 use link_table::{Attempt, LinkTable};
+pub use listen::{Listen, ListenError};
 pub use mailbox::{Mailbox, Received};
 pub use mesh_calls::{Introduced, MeshIntent};
 use port_lookups::PortLookups;
@@ -70,7 +72,7 @@ pub struct NodeConfig {
     /// pass for such a peer. A name that we invent for a peer has the cluster's.
     pub peer_cookies: HashMap<NodeName, Cookie>,
     /// Where we listen; port 0 lets the system choose.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// EPMD's port, on this host and on all others (OTP has one for all, too).
     pub epmd_port: u16,
     /// Where this host's EPMD listens.
@@ -104,7 +106,7 @@ impl NodeConfig {
             name,
             cookie,
             peer_cookies: HashMap::new(),
-            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)).into(),
             epmd_port: epmd::DEFAULT_PORT,
             epmd_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             registers: true,
@@ -313,22 +315,23 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When a file for TLS cannot be used, the address cannot be listened on, or EPMD
+    /// When a file for TLS cannot be used, an address cannot be listened on, or EPMD
     /// says for three seconds that the name is taken (a node of that name that was just killed is
     /// forgotten within milliseconds).
     pub async fn start(config: NodeConfig) -> Result<(Self, NodeEvents), StartError> {
         config.tls.as_ref().map_or(Ok(()), TlsConfig::check)?;
-        let address = config.listen;
-        let listen_error = |cause| StartError::Listen { address, cause };
-        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
-        let port = listener.local_addr().map_err(listen_error)?.port();
+        let (listeners, port) = listen::bind(&config.listen).await?;
         let first = registration::first(&config, port).await?;
         let identity = Identity {
             name: config.name.clone(),
             creation: first.creation(),
         };
         let (node, events) = Self::build(config, Some(identity));
-        node.spawn(accept::accept_all(node.inner.clone(), listener));
+        let places = Places::default();
+        for listener in listeners {
+            let (inner, places) = (node.inner.clone(), places.clone());
+            node.spawn(accept::accept_all(inner, listener, places));
+        }
         if node.inner.config.registers {
             node.spawn(registration::keep(node.inner.clone(), port, first));
         }

@@ -87,7 +87,7 @@ impl Place {
     /// What a node of ours needs to be there.
     pub(crate) fn configure(&self, config: &mut NodeConfig) {
         config.epmd_port = self.epmd.port();
-        config.listen = SocketAddr::from((address(), 0));
+        config.listen = SocketAddr::from((address(), 0)).into();
         config.tls = self.certificates.as_ref().map(|certificates| TlsConfig {
             server: role(certificates),
             client: role(certificates),

@@ -284,7 +284,7 @@ async fn nobody_of_our_host_is_looked_for_at_our_own_port() {
     let listen = free.local_addr().unwrap();
     drop(free);
     let stage = Stage::set_with(|config| {
-        config.listen = listen;
+        config.listen = listen.into();
         config.peer_port = Some(listen.port());
     })
     .await;

@@ -145,7 +145,7 @@ async fn listen_http(settings: &RunSettings) -> anyhow::Result<Option<TcpListene
 /// What the node of `pgmesh run` is to be like.
 pub(crate) fn node_config(settings: &RunSettings) -> NodeConfig {
     NodeConfig {
-        listen: settings.listen,
+        listen: settings.listen.clone(),
         epmd_port: settings.epmd_port,
         epmd_host: settings.epmd_host,
         registers: settings.epmd != EpmdMode::None,

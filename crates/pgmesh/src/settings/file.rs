@@ -254,7 +254,7 @@ mod tests {
             "/etc/p.toml:3: jion: is no setting (did you mean join?)",
             "/etc/p.toml:4: cookie: is a secret that does not belong here (put it into a file of \
              its own, with mode 400, and write cookie-file = \"PATH\")",
-            "/etc/p.toml:5: listen: is a number (write listen = \"ADDR:PORT\")",
+            "/etc/p.toml:5: listen: is a number (write listen = [\"ADDR:PORT\", \"ADDR:PORT\"])",
             "/etc/p.toml:6: allow: holds something else than texts (write allow = [\"PATTERN\", \
              \"PATTERN\"])",
             "/etc/p.toml:7: postgres: is no setting (see pgmesh run --help: the names are those \

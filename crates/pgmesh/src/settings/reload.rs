@@ -132,7 +132,7 @@ mod tests {
         ("prune", "true"),
         ("allow", "['*@x']"),
         ("peers", "{ 'c@h' = 9100 }"),
-        ("listen", "'127.0.0.1:0'"),
+        ("listen", "['127.0.0.1:0', '[::1]:0']"),
         ("epmd", "'external'"),
         ("dist-port", "4371"),
         ("tls-optfile", "'optfile'"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use pgmesh_discovery::{Channel, Conninfo, Dialect, Environment};
-use pgmesh_dist::{Cookie, TlsConfig};
+use pgmesh_dist::{Cookie, Listen, ListenError, TlsConfig};
 use pgmesh_mesh::{AnnounceScope, IntroduceScope, JoinScope};
 use pgmesh_name::{AllowList, NodeName, PeerError, PeerMap};
 
@@ -48,7 +48,7 @@ pub(crate) struct RunSettings {
     pub(crate) allow: AllowList,
     /// Where these listen, unheard and unasked.
     pub(crate) peers: PeerMap,
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Listen,
     pub(crate) epmd: EpmdMode,
     pub(crate) epmd_port: u16,
     /// Where every other peer listens, unless their EPMDs are asked.
@@ -192,7 +192,7 @@ impl Reader<'_> {
         ];
         let epmd = self.word("epmd", &modes.map(|mode| (mode.as_str(), mode)));
         let listen = self.listen(epmd, name.as_ref());
-        let dist_port = self.dist_port(epmd, listen);
+        let dist_port = self.dist_port(epmd, listen.as_ref());
         let epmd_port = self.keep(epmd_port());
         let epmd_addresses = self.keep(epmd_addresses());
         let tls = self.tls();
@@ -250,10 +250,14 @@ impl Reader<'_> {
     }
 
     /// Without EPMD nobody could find a port that the system chooses.
-    fn listen(&mut self, epmd: Option<EpmdMode>, name: Option<&NodeName>) -> Option<SocketAddr> {
-        let listen = match self.raw.get("listen") {
-            Some(_) => self.parsed("listen", "write an address and a port, like 0.0.0.0:0")?,
-            None => everywhere(name),
+    fn listen(&mut self, epmd: Option<EpmdMode>, name: Option<&NodeName>) -> Option<Listen> {
+        let parse = |text: &str| {
+            let wrong = |error: ListenError| format!("{error}: {}", error.remedy());
+            text.parse().map_err(wrong)
+        };
+        let listen: Listen = match self.read("listen", parse) {
+            Some(given) => given?,
+            None => everywhere(name).into(),
         };
         if epmd == Some(EpmdMode::None) && listen.port() == 0 {
             let problem = "has no fixed port, which --epmd none needs";
@@ -269,7 +273,7 @@ impl Reader<'_> {
     fn dist_port(
         &mut self,
         epmd: Option<EpmdMode>,
-        listen: Option<SocketAddr>,
+        listen: Option<&Listen>,
     ) -> Option<Option<u16>> {
         if let Some(value) = self.raw.get("dist-port") {
             let port = parse_port(&self.raw.shown("dist-port"), &value.text);
@@ -279,7 +283,7 @@ impl Reader<'_> {
             return Some(None);
         }
         let Ok(text) = std::env::var("ERL_DIST_PORT") else {
-            return Some(listen.map(|listen| listen.port()));
+            return Some(listen.map(Listen::port));
         };
         self.keep(parse_port("ERL_DIST_PORT", &text)).map(Some)
     }

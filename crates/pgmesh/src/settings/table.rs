@@ -117,7 +117,7 @@ pub(crate) static TABLE: &[Setting] = &[
     Setting::new("peers", "NAME=[ADDR:]PORT", None,
         "Where these nodes listen, instead of asking EPMD, and DNS where an address is given; with commas between or given several times, in the file a table. They are dialled without having been heard, and never forgotten").repeats().pairs().reloads(),
     Setting::new("listen", "ADDR:PORT", None,
-        "Where we listen for other nodes; port 0 lets the system choose [default: 0.0.0.0:0, or [::]:0 if the host of --name is an IPv6 address]"),
+        "Where we listen for other nodes; several with one port, like 127.0.0.1:0,[::1]:0, with commas between or given several times; port 0 lets the system choose [default: 0.0.0.0:0, or [::]:0 if the host of --name is an IPv6 address]").repeats(),
     Setting::new("epmd", "MODE", Some("auto"),
         "Which EPMD: auto (the one that answers, else epmd -daemon, else embedded; and again when it dies), external (another program), embedded (ours, within the daemon) or none"),
     Setting::new("dist-port", "PORT", None,

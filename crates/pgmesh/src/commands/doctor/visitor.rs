@@ -4,6 +4,7 @@
 //! dials others as the daemon does, with a name of its own: the daemon's links, and
 //! what EPMD has of it, stay as they are.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use pgmesh_dist::{Node, NodeConfig, NodeEvent, NodeEvents, StartError};
@@ -44,7 +45,7 @@ impl Visitor {
         }
         let (started, listen_error) = match Node::start(config.clone()).await {
             Err(error @ StartError::Listen { .. }) => {
-                config.listen = ([0, 0, 0, 0], 0).into();
+                config.listen = SocketAddr::from(([0, 0, 0, 0], 0)).into();
                 (Node::start(config.clone()).await?, Some(error))
             }
             started => (started?, None),
