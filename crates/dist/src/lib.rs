@@ -58,3 +58,8 @@ pub use node::{
 };
 pub use pgmesh_epmd as epmd;
 pub use tls::{KeyPassword, TlsConfig, TlsFileError, TlsRole, TlsVersions};
+
+// The examples of the page that registries show are tried with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

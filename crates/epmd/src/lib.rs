@@ -28,3 +28,8 @@ pub use server::{ServerConfig, serve};
 
 /// EPMD's port, unless `ERL_EPMD_PORT` says otherwise.
 pub const DEFAULT_PORT: u16 = 4369;
+
+// The examples of the page that registries show are tried with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

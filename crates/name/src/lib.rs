@@ -13,3 +13,8 @@ mod peers;
 pub use allow::{AllowError, AllowList};
 pub use node_name::{AliveName, NameError, NameForm, NodeName};
 pub use peers::{PeerAddress, PeerError, PeerMap};
+
+// The examples of the page that registries show are tried with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
