@@ -8,7 +8,7 @@ const MANDATORY_25_DIGEST: Flags = Flags::from_bits_truncate(0x400_0000);
 /// What a BEAM of OTP 23 to 29 accepts, and what we can live up to.
 ///
 /// Left out with intent: PUBLISHED (we are hidden), DIST_HDR_ATOM_CACHE and
-/// FRAGMENTS (frames stay plain), EXIT_PAYLOAD (without it every release takes
+/// FRAGMENTS (frames stay plain; docs/DISTRIBUTION.md has the figures), EXIT_PAYLOAD (without it every release takes
 /// and sends the plain exit messages), SEND_SENDER (optional).
 pub(crate) const OFFERED: Flags = union(&[
     DEMANDED,
