@@ -52,9 +52,9 @@ pub use error::{CallError, ConnectError, FailureKind, LinkError, ProbeError, Sta
 pub use link::{LinkId, Traffic};
 pub use mailbox_error::{MailboxEnded, RegisterError, SendError};
 pub use node::{
-    CallLimits, Caller, Counters, Destination, Direction, Introduced, Listen, ListenError, Mailbox,
-    MeshIntent, Node, NodeConfig, NodeEvent, NodeEvents, NodeTraffic, PeerInfo, Probed, Received,
-    Request, ServerRef,
+    CallLimits, Caller, Class, Counters, Destination, Direction, Exception, Functions, Introduced,
+    Listen, ListenError, Mailbox, MeshIntent, Node, NodeConfig, NodeEvent, NodeEvents, NodeTraffic,
+    PeerInfo, Probed, Received, Request, ServerRef,
 };
 pub use pgmesh_epmd as epmd;
 pub use tls::{KeyPassword, TlsConfig, TlsFileError, TlsRole, TlsVersions};

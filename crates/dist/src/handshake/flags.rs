@@ -49,6 +49,11 @@ pub(crate) fn knows_unlink_id(peer: Flags) -> bool {
     peer.contains(Flags::UNLINK_ID)
 }
 
+/// Whether processes can be asked for at a peer: OTP 23 and later, and few others.
+pub(crate) fn takes_spawns(peer: Flags) -> bool {
+    peer.contains(Flags::SPAWN)
+}
+
 /// Whether a peer with these flags is a hidden node.
 pub(crate) fn is_hidden(peer: Flags) -> bool {
     !peer.contains(Flags::PUBLISHED)

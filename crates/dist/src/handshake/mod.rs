@@ -18,7 +18,7 @@ mod fuzz;
 pub(crate) use fuzz::fuzz_handshake;
 
 pub(crate) use acceptor::{Acceptor, Offer};
-pub(crate) use flags::{is_hidden, knows_unlink_id};
+pub(crate) use flags::{is_hidden, knows_unlink_id, takes_spawns};
 pub(crate) use initiator::Initiator;
 pub(crate) use inquirer::Inquirer;
 pub(crate) use message::{Challenge, Status};

@@ -6,15 +6,15 @@
 
 use bytes::Bytes;
 
-use super::frames::frame;
 use super::{Control, signals};
-use crate::terms::{RawTerm, VERSION};
+use crate::terms::RawTerm;
 
 const ATOM_YES: &[u8] = b"\x77\x03yes";
 const ERROR_UNSUPPORTED: &[u8] = b"\x68\x02\x77\x05error\x77\x0bunsupported";
 const ERROR_ENOTSUP: &[u8] = b"\x68\x02\x77\x05error\x77\x07enotsup";
 const ATOM_NOPROC: &[u8] = b"\x77\x06noproc";
 const ATOM_NOTSUP: &[u8] = b"\x77\x06notsup";
+const ATOM_ABANDONED: &[u8] = b"\x77\x09abandoned";
 
 /// What became of a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,20 @@ pub(crate) fn answer(control: &Control<'_>, own_pid: impl Fn(&[u8]) -> bool) -> 
             let ack = signals::unlink_id_ack(id.bytes(), to.bytes(), from.bytes());
             Answered::With(ack)
         }
-        Control::Spawn { request, from } => Answered::With(spawn_refused(request, from)),
+        // Nothing can be spawned here but what is served.
+        Control::Spawn(spawn) => {
+            let (request, to) = (spawn.request.bytes(), spawn.from.bytes());
+            Answered::With(signals::spawn_reply(request, to, 0, ATOM_NOTSUP))
+        }
+        Control::SpawnReply {
+            request,
+            to,
+            flags,
+            result,
+        } if flags != 0 && result.pid().is_some() => {
+            Answered::With(let_go(request, to, flags, result))
+        }
+        Control::SpawnReply { .. } => Answered::Silently,
         Control::Send { .. }
         | Control::RegSend { .. }
         | Control::Unlink { .. }
@@ -100,16 +113,20 @@ pub(crate) fn monitor_exit(from: RawTerm<'_>, to: RawTerm<'_>, reference: RawTer
     signals::monitor_exit(from.bytes(), to.bytes(), reference.bytes(), ATOM_NOPROC)
 }
 
-/// `{31, Request, To, 0, notsup}`: nothing can be spawned here.
-fn spawn_refused(request: RawTerm<'_>, to: RawTerm<'_>) -> Bytes {
-    let parts = [request.bytes(), to.bytes(), &[97, 0], ATOM_NOTSUP];
-    frame(&[&[VERSION, 104, 5, 97, 31], &parts.concat()])
+/// Whoever asked for this process wants nothing to do with it any more. As
+/// `spawn_request_abandon/1` has it: a linked one ends.
+pub(crate) fn let_go(request: RawTerm<'_>, to: RawTerm<'_>, flags: u8, pid: RawTerm<'_>) -> Bytes {
+    if flags & signals::LINKED != 0 {
+        return signals::exit(to.bytes(), pid.bytes(), ATOM_ABANDONED);
+    }
+    signals::demonitor(to.bytes(), pid.bytes(), request.bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::link::frames::take_frame;
+    use crate::terms::VERSION;
     use bytes::BytesMut;
 
     const ATOM_EMPTY: &[u8] = &[119, 0];
@@ -179,6 +196,20 @@ mod tests {
         let expected = [&b"\x77\x06nosuch"[..], CALLER, &[97, 9], ATOM_NOPROC].concat();
         assert_eq!(&fired[6..], expected);
         assert_eq!(monitor(b"\x77\x0anet_kernel"), Answered::Silently);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_let_go() {
+        let reply = |flags: u8, result: &[u8]| {
+            ask(&[&[104, 5, 97, 31, 97, 1], CALLER, &[97, flags], result])
+        };
+        let demonitor = body(reply(2, CALLER));
+        assert_eq!(demonitor[..6], [112, VERSION, 104, 4, 97, 20]);
+        assert_eq!(demonitor[6..], [CALLER, CALLER, &[97, 1]].concat());
+        let exit = body(reply(3, CALLER));
+        assert_eq!(exit[..6], [112, VERSION, 104, 4, 97, 3]);
+        assert_eq!(reply(0, CALLER), Answered::Silently);
+        assert_eq!(reply(2, ATOM_NOTSUP), Answered::Silently);
     }
 
     #[test]

@@ -68,12 +68,30 @@ pub(crate) enum Control<'a> {
         reference: RawTerm<'a>,
         reason: RawTerm<'a>,
     },
-    Spawn {
+    /// A process is to begin here.
+    Spawn(Spawn<'a>),
+    /// What became of one that we asked for: a pid, or an atom that says why not.
+    SpawnReply {
         request: RawTerm<'a>,
-        from: RawTerm<'a>,
+        to: RawTerm<'a>,
+        flags: u8,
+        result: RawTerm<'a>,
     },
     /// A message that needs no answer from us.
     Other(u8),
+}
+
+/// A spawn request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spawn<'a> {
+    /// A reference: of the request, and of the monitor if there is to be one.
+    pub(crate) request: RawTerm<'a>,
+    pub(crate) from: RawTerm<'a>,
+    /// `{Module, Function, Arity}`.
+    pub(crate) function: RawTerm<'a>,
+    pub(crate) options: RawTerm<'a>,
+    /// The list of arguments, unscanned.
+    pub(crate) args: RawTerm<'a>,
 }
 
 impl<'a> Control<'a> {
@@ -162,15 +180,52 @@ impl<'a> Control<'a> {
                 }
             }
             29 => {
-                let [_, request, from, _leader, _mfa, _options] = control.tuple()?;
-                Self::Spawn { request, from }
+                let [_, request, from, _leader, function, options] = control.tuple()?;
+                let args = payload()?;
+                Self::Spawn(Spawn {
+                    request,
+                    from,
+                    function,
+                    options,
+                    args,
+                })
             }
             30 => {
-                let [_, request, from, _leader, _mfa, _options, _token] = control.tuple()?;
-                Self::Spawn { request, from }
+                let [_, request, from, _leader, function, options, _token] = control.tuple()?;
+                let args = payload()?;
+                Self::Spawn(Spawn {
+                    request,
+                    from,
+                    function,
+                    options,
+                    args,
+                })
+            }
+            31 => {
+                let [_, request, to, flags, result] = control.tuple()?;
+                Self::spawn_reply(request, to, flags, result)?
+            }
+            32 => {
+                let [_, request, to, flags, result, _token] = control.tuple()?;
+                Self::spawn_reply(request, to, flags, result)?
             }
             37 => Self::altact_signal(control, payload())?,
             other => Self::Other(other),
+        })
+    }
+
+    fn spawn_reply(
+        request: RawTerm<'a>,
+        to: RawTerm<'a>,
+        flags: RawTerm<'a>,
+        result: RawTerm<'a>,
+    ) -> Option<Self> {
+        let flags = u8::try_from(flags.unsigned()?).ok()?;
+        Some(Self::SpawnReply {
+            request,
+            to,
+            flags,
+            result,
         })
     }
 

@@ -14,7 +14,7 @@ mod traffic;
 mod writer;
 
 pub(crate) use answers::{Answered, answer, monitor_exit};
-pub(crate) use control::Control;
+pub(crate) use control::{Control, Spawn};
 pub(crate) use frames::frame_of;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use frames::take_frame;
@@ -57,6 +57,8 @@ const SMALL_QUEUE: usize = 256 * 1024;
 pub(crate) struct LinkSender {
     /// Whether the peer acknowledges the ends of links between processes.
     pub(crate) unlink_ids: bool,
+    /// Whether the peer takes spawn requests.
+    pub(crate) spawns: bool,
     queue: mpsc::UnboundedSender<Bytes>,
     shared: Arc<Shared>,
 }
@@ -173,6 +175,7 @@ pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, Lin
     });
     let sender = LinkSender {
         unlink_ids: true,
+        spawns: true,
         queue,
         shared: Arc::clone(&shared),
     };

@@ -11,6 +11,10 @@ use crate::terms::VERSION;
 
 /// The empty atom, in places that are not used.
 const UNUSED: &[u8] = &[119, 0];
+/// Of a spawn reply: the two are linked.
+pub(crate) const LINKED: u8 = 1;
+/// Of a spawn reply: the new process is monitored, under the request's reference.
+pub(crate) const MONITORED: u8 = 2;
 
 /// A message to a process.
 pub(crate) fn send(to: &[u8], message: &[&[u8]]) -> Bytes {
@@ -77,6 +81,23 @@ pub(crate) fn unlink_id_ack(id: &[u8], from: &[u8], to: &[u8]) -> Bytes {
     signal(36, &[id, from, to])
 }
 
+/// Asks for a process; `function` is `{Module, Function, Arity}`. Its group leader is
+/// the one that asks.
+pub(crate) fn spawn_request(
+    request: &[u8],
+    from: &[u8],
+    function: &[u8],
+    options: &[u8],
+    args: &[u8],
+) -> Bytes {
+    with_message(29, &[request, from, from, function, options], &[args])
+}
+
+/// `result` is the pid, or an atom that says why there is none.
+pub(crate) fn spawn_reply(request: &[u8], to: &[u8], flags: u8, result: &[u8]) -> Bytes {
+    signal(31, &[request, to, &[97, flags], result])
+}
+
 fn signal(operation: u8, parts: &[&[u8]]) -> Bytes {
     frame(&[&control(operation, parts)])
 }
@@ -96,7 +117,7 @@ fn control(operation: u8, parts: &[&[u8]]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{Control, take_frame};
+    use crate::link::{Control, Spawn, take_frame};
     use crate::terms::RawTerm;
     use bytes::BytesMut;
 
@@ -152,6 +173,25 @@ mod tests {
                     to,
                     reference,
                     reason,
+                },
+            ),
+            (
+                spawn_request(r, a, b, &[106], &[106]),
+                Control::Spawn(Spawn {
+                    request: reference,
+                    from,
+                    function: to,
+                    options: message,
+                    args: message,
+                }),
+            ),
+            (
+                spawn_reply(r, b, 2, a),
+                Control::SpawnReply {
+                    request: reference,
+                    to,
+                    flags: 2,
+                    result: from,
                 },
             ),
             (unlink_id(9, a, b), Control::UnlinkId { id, from, to }),

@@ -15,7 +15,7 @@ use super::processes::{identifier, raw};
 use super::sending::{encoded, message_frame};
 use super::{CallLimits, Identity, Inner, Node, own_pid, own_reference};
 use crate::link::{LinkId, signals};
-use crate::terms::{self, RawTerm, Term};
+use crate::terms::{self, RawTerm, Term, TermError};
 use crate::{CallError, SendError};
 
 /// `{'$gen_call', `
@@ -71,7 +71,7 @@ impl From<Term> for Request {
 
 impl Caller {
     /// From `{Pid, Tag}`.
-    fn of(from: &Term) -> Option<Self> {
+    pub(super) fn of(from: &Term) -> Option<Self> {
         let Term::Tuple(from) = from else {
             return None;
         };
@@ -82,6 +82,16 @@ impl Caller {
             }),
             _ => None,
         }
+    }
+
+    /// What answers it, and where that goes.
+    pub(super) fn answer(&self, reply: &[u8]) -> Result<(Destination, Vec<u8>), TermError> {
+        let message = [&[104, 2], &encoded(&self.tag)?[..], reply].concat();
+        let to = match self.alias() {
+            Some(alias) => Destination::from(alias),
+            None => Destination::from(&self.pid),
+        };
+        Ok((to, message))
     }
 
     /// The alias, if it is to be answered there: then an answer that is late is
@@ -193,12 +203,7 @@ impl Node {
     ///
     /// Cancel safe: dropped before it returns, it has sent nothing.
     pub async fn reply(&self, to: &Caller, reply: &Term) -> Result<(), SendError> {
-        let tag = encoded(&to.tag)?;
-        let message = [&[104, 2], &tag[..], &encoded(reply)?[..]].concat();
-        let to = match to.alias() {
-            Some(alias) => Destination::from(alias),
-            None => Destination::from(&to.pid),
-        };
+        let (to, message) = to.answer(&encoded(reply)?)?;
         self.inner.send_encoded(own_pid::CALLER, to, &message).await
     }
 }

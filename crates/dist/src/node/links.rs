@@ -13,7 +13,7 @@ use super::link_table::Attempt;
 use super::{Direction, Inner, Links, NodeEvent, NodeTraffic, PeerInfo, own_pid};
 use crate::LinkError;
 use crate::error::{Failure, FailureKind};
-use crate::handshake::{HandshakeStream, Proven, is_hidden, knows_unlink_id};
+use crate::handshake::{HandshakeStream, Proven, is_hidden, knows_unlink_id, takes_spawns};
 use crate::link::{self, Answered, Control, LinkId, LinkSender};
 
 impl Inner {
@@ -32,6 +32,7 @@ impl Inner {
         let link = LinkId(self.next_id());
         let (mut sender, tasks) = link::open(&self.config.link_config(), &self.queued);
         sender.unlink_ids = knows_unlink_id(proven.flags);
+        sender.spawns = takes_spawns(proven.flags);
         let peer = PeerInfo {
             name: proven.peer.clone(),
             creation: proven.creation,
@@ -97,6 +98,11 @@ impl Inner {
             return self.count_unreadable(body);
         };
         if self.signal(link, &control) {
+            return;
+        }
+        if let Control::Spawn(spawn) = &control
+            && self.on_spawn(link, spawn)
+        {
             return;
         }
         self.note_monitor(link, &control);

@@ -20,6 +20,7 @@ mod registration;
 mod resolver;
 mod routing;
 mod sending;
+mod serving;
 mod transport;
 mod unfinished;
 mod watch;
@@ -53,6 +54,8 @@ use port_lookups::PortLookups;
 pub use probe::Probed;
 use processes::Processes;
 use resolver::Resolver;
+use serving::Served;
+pub use serving::{Class, Exception, Functions};
 use watch::Watch;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {mesh_calls::fuzz_answer, processes::fuzz_signal, watch::fuzz_news};
@@ -300,6 +303,8 @@ struct Links {
     dials: HashMap<u64, CancellationToken>,
     watches: HashMap<LinkId, Watch>,
     processes: Processes,
+    /// What others may call here.
+    served: Option<Arc<Served>>,
     calls: Calls,
     /// What went over links that have ended.
     ended: Traffic,

@@ -26,7 +26,7 @@ impl<'a> Receiver<'a> {
                 to_name: "net_kernel",
                 ..
             }
-            | Control::Spawn { .. }
+            | Control::Spawn(_)
             | Control::Other(_) => return None,
             Control::RegSend { to_name, .. } => return Some(Self::Name(to_name)),
             Control::Send { to, .. }
@@ -38,7 +38,8 @@ impl<'a> Receiver<'a> {
             | Control::Exit2 { to, .. }
             | Control::Monitor { to, .. }
             | Control::Demonitor { to, .. }
-            | Control::MonitorExit { to, .. } => to,
+            | Control::MonitorExit { to, .. }
+            | Control::SpawnReply { to, .. } => to,
         };
         match own_pid::number(to.bytes(), creation) {
             Some(own_pid::CALLER) => None,
@@ -94,6 +95,11 @@ impl Links {
         let receiver = Receiver::of(&control, creation);
         if let Some(number) = receiver.and_then(|receiver| self.processes.find(receiver)) {
             return self.processes.signal(number, LOCAL, &control);
+        }
+        if let Control::Spawn(spawn) = &control
+            && let Some(reply) = self.spawn_here(LOCAL, spawn)
+        {
+            return vec![(LOCAL, reply)];
         }
         let lives = |pid: &[u8]| match own_pid::number(pid, creation) {
             Some(number) => number == own_pid::CALLER || self.processes.lives(number),

@@ -67,6 +67,20 @@ impl Inner {
         }
     }
 
+    /// Where a message goes to, if that can be said in one.
+    pub(super) fn place_for(&self, to: &Destination) -> Result<Place, SendError> {
+        match to {
+            Destination::Process(process) => {
+                check(process)?;
+                self.place_of(process)
+            }
+            Destination::Alias(alias) => {
+                terms::check(&Term::from(alias.clone()))?;
+                self.place_of_node(&alias.node.name)
+            }
+        }
+    }
+
     pub(super) async fn send(
         self: &Arc<Self>,
         from: u32,
@@ -82,16 +96,7 @@ impl Inner {
         to: Destination,
         message: &[u8],
     ) -> Result<(), SendError> {
-        let place = match &to {
-            Destination::Process(process) => {
-                check(process)?;
-                self.place_of(process)?
-            }
-            Destination::Alias(alias) => {
-                terms::check(&Term::from(alias.clone()))?;
-                self.place_of_node(&alias.node.name)?
-            }
-        };
+        let place = self.place_for(&to)?;
         let reached = self.reach(&place).await?;
         let Some(identity) = self.identity.get() else {
             return Ok(());

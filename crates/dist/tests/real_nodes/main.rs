@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod beam;
+mod called;
 mod cookies;
 mod gen_servers;
 mod mailboxes;

@@ -114,7 +114,7 @@ impl Process {
             Control::MonitorExit {
                 reference, reason, ..
             } => self.on_monitor_exit(link, reference, reason)?,
-            Control::Spawn { .. } | Control::Other(_) => {}
+            Control::Spawn(_) | Control::SpawnReply { .. } | Control::Other(_) => {}
         }
         Ok(None)
     }
