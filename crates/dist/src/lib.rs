@@ -44,6 +44,7 @@ mod handshake;
 mod link;
 mod mailbox_error;
 mod node;
+mod spawn_error;
 pub mod terms;
 mod tls;
 
@@ -57,6 +58,7 @@ pub use node::{
     PeerInfo, Probed, Received, Request, ServerRef,
 };
 pub use pgmesh_epmd as epmd;
+pub use spawn_error::{ErpcError, Raised, SpawnError};
 pub use tls::{KeyPassword, TlsConfig, TlsFileError, TlsRole, TlsVersions};
 
 // The examples of the page that registries show are tried with the others.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::{Control, signals};
 use crate::terms::RawTerm;
 
+const ATOM_OK: &[u8] = b"\x77\x02ok";
 const ATOM_YES: &[u8] = b"\x77\x03yes";
 const ERROR_UNSUPPORTED: &[u8] = b"\x68\x02\x77\x05error\x77\x0bunsupported";
 const ERROR_ENOTSUP: &[u8] = b"\x68\x02\x77\x05error\x77\x07enotsup";
@@ -98,12 +99,17 @@ fn answer_net_kernel(message: RawTerm<'_>) -> Option<Bytes> {
     Some(signals::send(pid.bytes(), &reply))
 }
 
-/// `{io_request, From, ReplyAs, Request}`: what a process prints whose group
-/// leader is ours. It hangs without an answer.
+/// `{io_request, From, ReplyAs, Request}`: what a process prints or asks for whose group
+/// leader is ours. It hangs without an answer. What is printed is dropped: a call must
+/// not fail because its function says something.
 fn answer_io_request(message: RawTerm<'_>) -> Option<Bytes> {
-    let [what, from, reply_as, _request] = message.tuple()?;
+    let [what, from, reply_as, request] = message.tuple()?;
+    let prints = request
+        .tuple_start()
+        .is_some_and(|[what]: [RawTerm<'_>; 1]| what.is_atom("put_chars"));
     let head = b"\x68\x03\x77\x08io_reply";
-    let reply = [head, reply_as.bytes(), ERROR_ENOTSUP];
+    let outcome = if prints { ATOM_OK } else { ERROR_ENOTSUP };
+    let reply = [head, reply_as.bytes(), outcome];
     what.is_atom("io_request")
         .then(|| signals::send(from.bytes(), &reply))
 }
@@ -181,12 +187,17 @@ mod tests {
     #[test]
     fn printing_to_us_does_not_hang() {
         let control = [&[104, 3, 97, 2], ATOM_EMPTY, CALLER].concat();
-        let request = [b"\x68\x04\x77\x0aio_request", CALLER, &[97, 3], &[106]].concat();
-        let sent = [&[112, VERSION][..], &control, &[VERSION], &request].concat();
-        let to_us = Control::parse(&sent).unwrap();
-        let answered = body(answer(&to_us, |pid| pid == CALLER));
-        assert!(answered.ends_with(&[&[97, 3], ERROR_ENOTSUP].concat()));
-        assert_eq!(answer(&to_us, |_| false), Answered::No);
+        for (request, expected) in [
+            (&[106][..], ERROR_ENOTSUP),
+            (b"\x68\x03\x77\x09put_chars\x77\x07unicode\x6a", ATOM_OK),
+        ] {
+            let request = [b"\x68\x04\x77\x0aio_request", CALLER, &[97, 3], request].concat();
+            let sent = [&[112, VERSION][..], &control, &[VERSION], &request].concat();
+            let to_us = Control::parse(&sent).unwrap();
+            let answered = body(answer(&to_us, |pid| pid == CALLER));
+            assert!(answered.ends_with(&[&[97, 3], expected].concat()));
+            assert_eq!(answer(&to_us, |_| false), Answered::No);
+        }
     }
 
     #[test]

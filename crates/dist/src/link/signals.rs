@@ -81,16 +81,17 @@ pub(crate) fn unlink_id_ack(id: &[u8], from: &[u8], to: &[u8]) -> Bytes {
     signal(36, &[id, from, to])
 }
 
-/// Asks for a process; `function` is `{Module, Function, Arity}`. Its group leader is
-/// the one that asks.
+/// Asks for a process; `function` is `{Module, Function, Arity}`, and `leader` gets what
+/// it prints.
 pub(crate) fn spawn_request(
     request: &[u8],
     from: &[u8],
+    leader: &[u8],
     function: &[u8],
     options: &[u8],
     args: &[u8],
 ) -> Bytes {
-    with_message(29, &[request, from, from, function, options], &[args])
+    with_message(29, &[request, from, leader, function, options], &[args])
 }
 
 /// `result` is the pid, or an atom that says why there is none.
@@ -176,7 +177,7 @@ mod tests {
                 },
             ),
             (
-                spawn_request(r, a, b, &[106], &[106]),
+                spawn_request(r, a, a, b, &[106], &[106]),
                 Control::Spawn(Spawn {
                     request: reference,
                     from,

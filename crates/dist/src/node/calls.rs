@@ -286,10 +286,15 @@ pub(super) fn failure(result: RawTerm<'_>) -> Option<String> {
 
 /// A reason as Erlang prints it, or the beginning of it.
 pub(super) fn reason_text(reason: RawTerm<'_>) -> String {
+    match terms::decode(&[&[terms::VERSION], reason.bytes()].concat()) {
+        Ok(term) => term_text(&term),
+        Err(_) => "unreadable".to_owned(),
+    }
+}
+
+/// A term as Erlang prints it, or the beginning of it.
+pub(crate) fn term_text(term: &Term) -> String {
     use std::fmt::Write as _;
-    let Ok(term) = terms::decode(&[&[terms::VERSION], reason.bytes()].concat()) else {
-        return "unreadable".to_owned();
-    };
     let mut text = Beginning::default();
     // An error here is the end of the room.
     let _ = write!(text, "{term}");

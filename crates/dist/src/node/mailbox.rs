@@ -90,7 +90,12 @@ impl Node {
     /// When a [`dynamic`](Self::dynamic) node has no name yet, or the node was
     /// stopped.
     pub fn mailbox(&self) -> Result<Mailbox, RegisterError> {
-        self.open_mailbox(None)
+        self.open_mailbox(None, self.inner.config.max_mailbox)
+    }
+
+    /// One that may hold so many bytes.
+    pub(super) fn bounded_mailbox(&self, limit: usize) -> Result<Mailbox, RegisterError> {
+        self.open_mailbox(None, limit)
     }
 
     /// Opens a mailbox that others reach as `{name, node}`, too.
@@ -100,13 +105,12 @@ impl Node {
     /// When another mailbox has the name or it is none that a process can have; and
     /// as [`mailbox`](Self::mailbox).
     pub fn register(&self, name: &str) -> Result<Mailbox, RegisterError> {
-        self.open_mailbox(Some(name))
+        self.open_mailbox(Some(name), self.inner.config.max_mailbox)
     }
 
-    fn open_mailbox(&self, name: Option<&str>) -> Result<Mailbox, RegisterError> {
+    fn open_mailbox(&self, name: Option<&str>, limit: usize) -> Result<Mailbox, RegisterError> {
         let inner = &self.inner;
         let identity = inner.identity.get().ok_or(RegisterError::NoNodeName)?;
-        let limit = inner.config.max_mailbox;
         let mut links = inner.links();
         // Under the lock: what `stop` did not see must not live behind it.
         if inner.stopped.is_cancelled() {
@@ -159,8 +163,13 @@ impl Mailbox {
     ///
     /// Cancel safe: nothing is lost. Of several callers each gets something else.
     pub async fn recv(&self) -> Result<Received, MailboxEnded> {
-        let arrival = self.inbox.pop().await?;
+        let arrival = self.next().await?;
         Ok(self.received(arrival))
+    }
+
+    /// What arrives next, as its bytes.
+    pub(super) async fn next(&self) -> Result<Arrival, MailboxEnded> {
+        self.inbox.pop().await
     }
 
     fn received(&self, arrival: Arrival) -> Received {
@@ -356,11 +365,19 @@ impl Mailbox {
         Ok(())
     }
 
-    fn living(&self) -> Result<(), MailboxEnded> {
+    /// Nobody waits for this spawn request any more.
+    pub(super) fn abandon(&self, number: u64) {
+        let mut links = self.node.inner.links();
+        let process = links.processes.get_mut(self.number);
+        let outgoing = process.and_then(|process| process.abandon(number));
+        links.post(outgoing);
+    }
+
+    pub(super) fn living(&self) -> Result<(), MailboxEnded> {
         self.inbox.ended().map_or(Ok(()), Err)
     }
 
-    fn reference(&self, number: u64) -> Reference {
+    pub(super) fn reference(&self, number: u64) -> Reference {
         Reference {
             creation: self.pid.creation,
             node: self.pid.node.clone(),
@@ -374,7 +391,7 @@ impl Mailbox {
 
     /// Changes what the mailbox has to do with a node that was just reached, and
     /// sends what follows: together, so that the link's end meets both or none.
-    fn change(
+    pub(super) fn change(
         &self,
         place: &Place,
         change: impl FnOnce(LinkId, &mut Process) -> Result<Option<bytes::Bytes>, MailboxEnded>,

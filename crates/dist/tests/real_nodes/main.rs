@@ -13,4 +13,5 @@ mod mesh;
 mod place;
 mod plenty;
 mod since_otp_24;
+mod spawning;
 mod ticks;

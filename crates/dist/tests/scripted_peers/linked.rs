@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use pgmesh_dist::terms::{Atom, Term};
-use pgmesh_dist::{FailureKind, NodeEvent};
+use pgmesh_dist::{CallLimits, FailureKind, NodeEvent};
 use pgmesh_testkit::eventually;
 
-use crate::stage::{Stage, name, prove};
+use crate::stage::{Stage, VISIBLE, name, prove};
 
 #[tokio::test]
 async fn silent_link_is_ticked_and_then_dropped() {
@@ -137,4 +137,27 @@ async fn stopped_node_closes_its_links_and_leaves_epmd() {
         stage.epmd.find("m").is_none().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn peer_that_takes_no_spawn_requests_is_sent_none() {
+    const SPAWN: u64 = 1 << 32;
+    let mut stage = Stage::set().await;
+    let peer = name("peer@127.0.0.1");
+    let flags = VISIBLE & !SPAWN;
+    let (mut connection, _) = stage.call_in_with(flags, peer.as_str()).await;
+    prove(&mut connection).await;
+    stage.next_link_event().await;
+    let mailbox = stage.node.mailbox().unwrap();
+    let refused = mailbox.spawn(&peer, "m", "f", vec![]).await.unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.is_retryable()),
+        ("not_supported", false)
+    );
+    let limits = CallLimits {
+        time: Duration::from_secs(10),
+        answer_bytes: 1024,
+    };
+    let refused = stage.node.erpc_call(&peer, "m", "f", vec![], limits).await;
+    assert_eq!(refused.unwrap_err().kind(), "not_supported");
 }

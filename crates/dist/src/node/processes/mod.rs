@@ -16,7 +16,7 @@ use crate::link::{Control, LinkId};
 use crate::terms::{self, Term};
 use crate::{MailboxEnded, RegisterError};
 pub(super) use inbox::{Arrival, Inbox};
-pub(super) use process::{Outgoing, Process, identifier};
+pub(super) use process::{Outgoing, Process, SpawnRequest, identifier};
 
 const ATOM_KILLED: &[u8] = b"\x77\x06killed";
 /// Bytes of a registered name: an atom that every release takes.

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use eetf::{Atom, Pid};
 use pgmesh_name::NodeName;
+use tokio::sync::oneshot;
 
 use super::inbox::{Arrival, Inbox, OVERHEAD};
 use super::raw;
 use crate::MailboxEnded;
-use crate::link::{Control, LinkId, signals};
+use crate::link::{Control, LinkId, let_go, signals};
+use crate::node::spawning::SpawnReply;
 use crate::node::{ServerRef, own_reference};
 use crate::terms::RawTerm;
 
@@ -34,6 +36,8 @@ pub(in crate::node) struct Process {
     links: HashMap<(LinkId, Pid), Linked>,
     monitors: HashMap<u64, Monitoring>,
     nodes: HashMap<NodeName, LinkId>,
+    /// Requests that are not answered yet.
+    spawning: HashMap<u64, Spawning>,
     /// By link and reference.
     monitored_by: HashMap<(LinkId, Vec<u8>), MonitoredBy>,
 }
@@ -49,6 +53,22 @@ struct Monitoring {
     link: LinkId,
     target: ServerRef,
     reference: Vec<u8>,
+}
+
+/// A request for a process on another node.
+pub(in crate::node) struct SpawnRequest<'a> {
+    pub(in crate::node) number: u64,
+    pub(in crate::node) reference: Vec<u8>,
+    pub(in crate::node) leader: Vec<u8>,
+    pub(in crate::node) function: &'a [u8],
+    pub(in crate::node) options: &'a [u8],
+    pub(in crate::node) args: &'a [u8],
+}
+
+struct Spawning {
+    link: LinkId,
+    reference: Vec<u8>,
+    reply: oneshot::Sender<SpawnReply>,
 }
 
 struct MonitoredBy {
@@ -73,6 +93,7 @@ impl Process {
             links: HashMap::new(),
             monitors: HashMap::new(),
             nodes: HashMap::new(),
+            spawning: HashMap::new(),
             monitored_by: HashMap::new(),
         }
     }
@@ -114,7 +135,18 @@ impl Process {
             Control::MonitorExit {
                 reference, reason, ..
             } => self.on_monitor_exit(link, reference, reason)?,
-            Control::Spawn(_) | Control::SpawnReply { .. } | Control::Other(_) => {}
+            Control::SpawnReply {
+                request,
+                to,
+                flags,
+                result,
+            } => {
+                if !self.on_spawn_reply(link, request, flags, result)? && flags != 0 {
+                    let frame = result.pid().map(|_| let_go(request, to, flags, result));
+                    return Ok(frame);
+                }
+            }
+            Control::Spawn(_) | Control::Other(_) => {}
         }
         Ok(None)
     }
@@ -218,6 +250,48 @@ impl Process {
         self.down(number, kept(reason))
     }
 
+    /// `false` if nobody waits for it.
+    fn on_spawn_reply(
+        &mut self,
+        link: LinkId,
+        request: RawTerm<'_>,
+        flags: u8,
+        result: RawTerm<'_>,
+    ) -> Result<bool, MailboxEnded> {
+        let is_this = |one: &Spawning| one.link == link && one.reference == request.bytes();
+        let found = self.spawning.iter().find(|(_, one)| is_this(one));
+        let Some(number) = found.map(|(number, _)| *number) else {
+            return Ok(false);
+        };
+        let Some(spawning) = self.spawning.remove(&number) else {
+            return Ok(false);
+        };
+        self.inbox.release(LINK_COST);
+        let Some(pid) = result.pid() else {
+            let reason = result.atom().unwrap_or("unreadable").to_owned();
+            return Ok(spawning.reply.send(Err(reason)).is_ok());
+        };
+        if spawning.reply.is_closed() {
+            return Ok(false);
+        }
+        if flags & signals::LINKED != 0 {
+            self.inbox.hold(LINK_COST)?;
+            self.links.insert((link, pid.clone()), Linked::Active);
+        }
+        if flags & signals::MONITORED != 0 {
+            self.inbox.hold(LINK_COST)?;
+            let monitoring = Monitoring {
+                link,
+                target: ServerRef::Pid(pid.clone()),
+                reference: spawning.reference,
+            };
+            self.monitors.insert(number, monitoring);
+        }
+        // Its caller may be gone by now: then it abandons the number.
+        let _ = spawning.reply.send(Ok(pid));
+        Ok(true)
+    }
+
     fn down(&mut self, monitor: u64, reason: Bytes) -> Result<(), MailboxEnded> {
         let Some(monitoring) = self.monitors.remove(&monitor) else {
             return Ok(());
@@ -291,6 +365,39 @@ impl Process {
         Ok(frame)
     }
 
+    /// Asks for a process; the answer goes to `reply`.
+    pub(in crate::node) fn spawn(
+        &mut self,
+        link: LinkId,
+        request: SpawnRequest<'_>,
+        reply: oneshot::Sender<SpawnReply>,
+    ) -> Result<Bytes, MailboxEnded> {
+        self.inbox.hold(LINK_COST)?;
+        let frame = signals::spawn_request(
+            &request.reference,
+            &self.pid,
+            &request.leader,
+            request.function,
+            request.options,
+            request.args,
+        );
+        let spawning = Spawning {
+            link,
+            reference: request.reference,
+            reply,
+        };
+        self.spawning.insert(request.number, spawning);
+        Ok(frame)
+    }
+
+    /// Nobody waits for the answer to a request: a process that it brings is let go.
+    pub(in crate::node) fn abandon(&mut self, number: u64) -> Option<Outgoing> {
+        if self.spawning.remove(&number).is_some() {
+            self.inbox.release(LINK_COST);
+        }
+        self.demonitor(number)
+    }
+
     /// Ends a monitor, and takes out its event if that has come.
     pub(in crate::node) fn demonitor(&mut self, number: u64) -> Option<Outgoing> {
         let Some(one) = self.monitors.remove(&number) else {
@@ -336,6 +443,9 @@ impl Process {
         let numbers: Vec<_> = monitors.map(|(number, _)| *number).collect();
         for number in numbers {
             self.down(number, reason.clone())?;
+        }
+        for _ in taken(&mut self.spawning, |_, one| one.link == link) {
+            self.inbox.release(LINK_COST);
         }
         for (key, by) in taken(&mut self.monitored_by, |(of, _), _| *of == link) {
             self.inbox.release(by.cost(&key.1));

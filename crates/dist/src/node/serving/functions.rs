@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use eetf::Atom;
 
+use crate::node::term_text;
 use crate::terms::Term;
 
 /// How many calls run at one time, unless it is said otherwise.
@@ -171,5 +172,12 @@ impl Exception {
     /// `error(undef)`: there is no function with so many arguments.
     pub fn undef() -> Self {
         Self::error(Atom::from("undef"))
+    }
+}
+
+/// `class: reason`, cut short.
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class.as_str(), term_text(&self.reason))
     }
 }
