@@ -53,9 +53,10 @@ pub use error::{CallError, ConnectError, FailureKind, LinkError, ProbeError, Sta
 pub use link::{LinkId, Traffic};
 pub use mailbox_error::{MailboxEnded, RegisterError, SendError};
 pub use node::{
-    CallLimits, Caller, Class, Counters, Destination, Direction, Exception, Functions, Introduced,
-    Listen, ListenError, Mailbox, MeshIntent, Node, NodeConfig, NodeEvent, NodeEvents, NodeTraffic,
-    PeerInfo, Probed, Received, Request, ServerRef,
+    Answer, CallLimits, Caller, Class, Counters, Destination, Direction, Exception, Functions,
+    GenServer, Introduced, Listen, ListenError, Mailbox, MeshIntent, MultiReplies, Node,
+    NodeConfig, NodeEvent, NodeEvents, NodeTraffic, PeerInfo, Probed, Received, Request, ServerRef,
+    Turn,
 };
 pub use pgmesh_epmd as epmd;
 pub use spawn_error::{ErpcError, Raised, SpawnError};

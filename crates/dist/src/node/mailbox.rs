@@ -360,9 +360,14 @@ impl Mailbox {
     ///
     /// When the reason is no term that can be sent; then the reason is `normal`.
     pub fn exit(self, reason: &Term) -> Result<(), TermError> {
-        let reason = encoded(reason)?;
-        self.node.inner.links().end_process(self.number, &reason);
+        self.end(&encoded(reason)?);
         Ok(())
+    }
+
+    /// Ends it, unless it has ended.
+    pub(super) fn end(&self, reason: &[u8]) {
+        let mut links = self.node.inner.links();
+        links.end_process(self.number, reason);
     }
 
     /// Nobody waits for this spawn request any more.
@@ -424,8 +429,7 @@ impl fmt::Debug for Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        let mut links = self.node.inner.links();
-        links.end_process(self.number, ATOM_NORMAL);
+        self.end(ATOM_NORMAL);
     }
 }
 

@@ -13,5 +13,6 @@ mod mesh;
 mod place;
 mod plenty;
 mod since_otp_24;
+mod servers;
 mod spawning;
 mod ticks;

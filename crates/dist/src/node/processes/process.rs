@@ -275,8 +275,10 @@ impl Process {
             return Ok(false);
         }
         if flags & signals::LINKED != 0 {
-            self.inbox.hold(LINK_COST)?;
-            self.links.insert((link, pid.clone()), Linked::Active);
+            let before = self.links.insert((link, pid.clone()), Linked::Active);
+            if before.is_none() {
+                self.inbox.hold(LINK_COST)?;
+            }
         }
         if flags & signals::MONITORED != 0 {
             self.inbox.hold(LINK_COST)?;

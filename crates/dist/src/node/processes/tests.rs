@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::link::signals;
@@ -79,16 +80,21 @@ enum Step {
     Monitor(u32),
     Demonitor(u64),
     MonitorNode,
+    /// Whether somebody waits for the answer.
+    Spawn(bool),
+    Abandon(u64),
 }
 
 fn step() -> impl Strategy<Value = (usize, Step)> {
     let step = prop_oneof![
-        (0..9_u8, 1..3_u32, 1..4_u64).prop_map(|(kind, id, n)| Step::Arrives(kind, id, n)),
+        (0..11_u8, 1..3_u32, 1..4_u64).prop_map(|(kind, id, n)| Step::Arrives(kind, id, n)),
         (1..3_u32).prop_map(Step::Link),
         (1..3_u32).prop_map(Step::Unlink),
         (1..3_u32).prop_map(Step::Monitor),
         (1..9_u64).prop_map(Step::Demonitor),
         Just(Step::MonitorNode),
+        any::<bool>().prop_map(Step::Spawn),
+        (1..9_u64).prop_map(Step::Abandon),
     ];
     (0..2_usize, step)
 }
@@ -105,6 +111,8 @@ fn frame(kind: u8, us: &[u8], id: u32, number: u64) -> bytes::Bytes {
         5 => signals::exit(&them, us, &[106]),
         6 => signals::monitor(&them, us, &reference),
         7 => signals::demonitor(&them, us, &reference),
+        8 => signals::spawn_reply(&reference, us, 3, &them),
+        9 => signals::spawn_reply(&reference, us, 0, b"\x77\x01x"),
         _ => signals::monitor_exit(&them, us, &reference, &[106]),
     }
 }
@@ -126,6 +134,23 @@ fn take(processes: &mut Processes, opened: &Opened, count: u64, (at, step): (usi
         }
         Step::Demonitor(of) => drop(process.demonitor(of)),
         Step::MonitorNode => process.monitor_node("a@h".parse().unwrap(), link).unwrap(),
+        Step::Spawn(somebody_waits) => {
+            let (reply, receiver) = oneshot::channel();
+            let (number, reference) = reference(count);
+            let request = SpawnRequest {
+                number,
+                reference,
+                leader: vec![106],
+                function: &[106],
+                options: &[106],
+                args: &[106],
+            };
+            drop(process.spawn(link, request, reply).unwrap());
+            if somebody_waits {
+                std::mem::forget(receiver);
+            }
+        }
+        Step::Abandon(of) => drop(process.abandon(of)),
         Step::Arrives(..) => {}
     }
 }
