@@ -12,25 +12,19 @@
 //!
 //! EPMD's port is in `ERL_EPMD_PORT` if it is not the usual one.
 
+mod common;
+
 use std::env;
 use std::error::Error;
 
 use pgmesh_dist::terms::{Pid, Term};
-use pgmesh_dist::{Cookie, Mailbox, Node, NodeConfig, Received, epmd};
+use pgmesh_dist::{Mailbox, Node, Received};
 
 #[tokio::main(flavor = "current_thread")]
 #[allow(clippy::print_stdout)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let name = env::args().nth(1).ok_or("usage: echo NAME@HOST")?;
-    let cookie = Cookie::new(&env::var("PGMESH_COOKIE")?);
-    let config = NodeConfig {
-        epmd_port: match env::var("ERL_EPMD_PORT") {
-            Ok(port) => port.parse()?,
-            Err(_) => epmd::DEFAULT_PORT,
-        },
-        ..NodeConfig::new(name.parse()?, cookie)
-    };
-    let (node, _events) = Node::start(config).await?;
+    let (node, _events) = Node::start(common::config(&name)?).await?;
     let mailbox = node.register("echo")?;
     println!("{{echo, '{name}'}} answers {{Pid, Message}}");
     loop {

@@ -5,11 +5,13 @@
 //! The cookie is in `PGMESH_COOKIE`, EPMD's port in `ERL_EPMD_PORT` if it is not
 //! the usual one.
 
+mod common;
+
 use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use pgmesh_dist::{CallLimits, Cookie, Node, NodeConfig, epmd};
+use pgmesh_dist::{CallLimits, Node};
 use pgmesh_name::NodeName;
 
 const LIMITS: CallLimits = CallLimits {
@@ -24,7 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .skip(1)
         .map(|name| name.parse())
         .collect::<Result<Vec<NodeName>, _>>()?;
-    let node = start().await?;
+    // It only dials, and the first peer gives it a name.
+    let (node, _events) = Node::dynamic(common::config("heal@127.0.0.1")?);
     for name in &nodes {
         node.connect(name, true).await?;
     }
@@ -42,18 +45,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("looked at {} nodes", nodes.len());
     node.stop();
     Ok(())
-}
-
-/// A hidden node that only dials, and is named by the first peer.
-async fn start() -> Result<Node, Box<dyn Error>> {
-    let cookie = Cookie::new(&env::var("PGMESH_COOKIE")?);
-    let config = NodeConfig {
-        epmd_port: match env::var("ERL_EPMD_PORT") {
-            Ok(port) => port.parse()?,
-            Err(_) => epmd::DEFAULT_PORT,
-        },
-        ..NodeConfig::new("heal@127.0.0.1".parse()?, cookie)
-    };
-    let (node, _events) = Node::dynamic(config);
-    Ok(node)
 }
