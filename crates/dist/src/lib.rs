@@ -6,7 +6,6 @@
 //!
 //! [`Node::mailbox`] and [`Node::register`] open a [`Mailbox`]: a process of ours that
 //! sends and receives, monitors, is monitored and linked, as a process of the BEAM.
-//! [`Node::gen_call`] calls a `gen_server`; [`Request`] and [`Node::reply`] make one.
 //!
 //! ```no_run
 //! # async fn echo() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,6 +26,27 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Calling functions
+//!
+//! [`Node::erpc_call`] calls as `erpc:call` does: results, exceptions of each class, and
+//! calls that did not come about are told apart. [`Node::call`] goes through `rex`, as
+//! `rpc:call` did before OTP 23, and over links that are there. [`Mailbox::spawn`],
+//! [`Mailbox::spawn_link`] and [`Mailbox::spawn_monitor`] begin processes on other nodes.
+//! The example `rpc_client` shows the first.
+//!
+//! # Being called
+//!
+//! [`Node::serve`] lets others call [`Functions`] of ours by `rpc` and `erpc`, within
+//! bounds. The example `rpc_server` does.
+//!
+//! # Servers
+//!
+//! [`Mailbox::run`] runs a [`GenServer`]; by hand, [`Request`] and [`Node::reply`] make
+//! one. [`Node::gen_call`] and [`Node::gen_cast`] speak with those of others, and
+//! [`Node::gen_multi_call`] with many at once. The example `gen_server` is one.
+//!
+//! # Inside
 //!
 //! The handshake and the table that settles simultaneous connects are pure state
 //! machines; frames, ticks and answers sit between them and the sockets.

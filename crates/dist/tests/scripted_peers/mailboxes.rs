@@ -11,16 +11,16 @@ const UNLINK_ID: u64 = 0x200_0000;
 const NOPROC: &[u8] = b"\x77\x06noproc";
 const KILLED: &[u8] = b"\x77\x06killed";
 /// A reference of the peer.
-const REFERENCE: &[u8] = b"\x5a\0\x01\x77\x0epeer@127.0.0.1\0\0\0\x09\0\0\0\x07";
+pub(crate) const REFERENCE: &[u8] = b"\x5a\0\x01\x77\x0epeer@127.0.0.1\0\0\0\x09\0\0\0\x07";
 
 /// A linked peer that speaks for its processes.
-struct Linked {
+pub(crate) struct Linked {
     connection: PeerConnection,
     mailbox: Vec<u8>,
 }
 
 impl Linked {
-    async fn to(stage: &mut Stage, mailbox: &Mailbox) -> Self {
+    pub(crate) async fn to(stage: &mut Stage, mailbox: &Mailbox) -> Self {
         Self::with_flags(stage, mailbox, VISIBLE).await
     }
 
@@ -39,11 +39,11 @@ impl Linked {
         }
     }
 
-    async fn signal(&mut self, op: u8, parts: &[&[u8]]) {
+    pub(crate) async fn signal(&mut self, op: u8, parts: &[&[u8]]) {
         self.with_message(op, parts, &[]).await;
     }
 
-    async fn with_message(&mut self, op: u8, parts: &[&[u8]], message: &[u8]) {
+    pub(crate) async fn with_message(&mut self, op: u8, parts: &[&[u8]], message: &[u8]) {
         let body = [&control(op, parts)[..], message].concat();
         let len = u32::try_from(body.len()).unwrap().to_be_bytes();
         self.connection.send_raw(&[&len[..], &body].concat()).await;
@@ -56,31 +56,31 @@ impl Linked {
     }
 
     /// Expects this signal next, and nothing before it.
-    async fn expect(&mut self, op: u8, parts: &[&[u8]]) {
+    pub(crate) async fn expect(&mut self, op: u8, parts: &[&[u8]]) {
         let signal = self.next_signal().await;
         assert_eq!(signal, control(op, parts));
     }
 
-    async fn next_signal(&mut self) -> Vec<u8> {
+    pub(crate) async fn next_signal(&mut self) -> Vec<u8> {
         let len = self.connection.receive_raw(4).await.expect("link is over");
         let len = u32::from_be_bytes(len.try_into().unwrap());
         self.connection.receive_raw(len as usize).await.unwrap()
     }
 }
 
-fn control(op: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn control(op: u8, parts: &[&[u8]]) -> Vec<u8> {
     let count = u8::try_from(1 + parts.len()).unwrap();
     [&[112, 131, 104, count, 97, op], &parts.concat()[..]].concat()
 }
 
-fn raw(term: impl Into<Term>) -> Vec<u8> {
+pub(crate) fn raw(term: impl Into<Term>) -> Vec<u8> {
     pgmesh_dist::terms::encode(term.into())
         .unwrap()
         .split_off(1)
 }
 
 /// A process of the peer.
-fn theirs(id: u32) -> Pid {
+pub(crate) fn theirs(id: u32) -> Pid {
     Pid::new(PEER, id, 0, 9)
 }
 

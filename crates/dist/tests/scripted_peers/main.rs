@@ -10,6 +10,7 @@ mod hostile;
 mod linked;
 mod mailboxes;
 mod probing;
+mod serving;
 mod simultaneous;
 mod stage;
 mod watching;

@@ -127,7 +127,7 @@ mod tests {
     async fn called(functions: &Functions, function: &str, args: &[u8]) -> Outcome {
         let (module, function) = (raw(Atom::from("m")), raw(Atom::from(function)));
         let parts = [&module[..], &function, args].map(RawTerm::unscanned);
-        Call::of(parts).perform(functions).await
+        Call::of(parts).perform(functions, ()).await
     }
 
     fn functions() -> Functions {

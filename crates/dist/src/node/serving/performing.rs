@@ -24,10 +24,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Looks the function up and runs it.
+    /// Looks the function up and runs it. `held` is kept until the function is gone.
     ///
     /// Cancel safe: dropped, it ends the function at its next await.
-    pub(super) async fn perform(&self, functions: &Functions) -> Outcome {
+    pub(super) async fn perform(
+        &self,
+        functions: &Functions,
+        held: impl Send + 'static,
+    ) -> Outcome {
         let names = self.module.atom().zip(self.function.atom());
         let found = names.and_then(|(module, function)| functions.get(module, function));
         let Some(function) = found else {
@@ -37,7 +41,7 @@ impl<'a> Call<'a> {
         match arguments(self.args) {
             Some(args) => {
                 let arity = i32::try_from(args.len()).unwrap_or(i32::MAX);
-                let result = run(function, args).await;
+                let result = run(function, args, held).await;
                 let [a, b, c, d] = arity.to_be_bytes();
                 Outcome::of(&result, self.stack(&[98, a, b, c, d]))
             }
@@ -62,9 +66,17 @@ pub(super) fn arguments(args: RawTerm<'_>) -> Option<Vec<Term>> {
     }
 }
 
-/// Runs a function apart, so that its panic is its own.
-pub(super) async fn run(function: Function, args: Vec<Term>) -> Result<Term, Exception> {
-    let mut task = Apart(tokio::spawn(async move { function(args).await }));
+/// Runs a function apart, so that its panic is its own. `held` is kept as long as it
+/// runs, also if nobody waits for it any more.
+pub(super) async fn run(
+    function: Function,
+    args: Vec<Term>,
+    held: impl Send + 'static,
+) -> Result<Term, Exception> {
+    let mut task = Apart(tokio::spawn(async move {
+        let _held = held;
+        function(args).await
+    }));
     match (&mut task.0).await {
         Ok(result) => result,
         Err(error) => Err(panicked(error)),

@@ -98,6 +98,9 @@ pub(super) async fn answer_all(inner: Arc<Inner>, served: Arc<Served>, first: Ar
     let mut inbox = first;
     loop {
         let ended = answer_until_end(&inner, &served, &inbox).await;
+        if ended == MailboxEnded::NodeStopped {
+            return;
+        }
         tracing::warn!(%ended, "rex was ended and begins anew");
         inbox = match inner.open_rex() {
             Ok(inbox) => inbox,
@@ -154,7 +157,8 @@ async fn perform(inner: Arc<Inner>, served: Arc<Served>, message: bytes::Bytes, 
     let Some(Told::Call(asker, call)) = Told::read(RawTerm::unscanned(&message)) else {
         return;
     };
-    let outcome = call.perform(&served.functions).await;
+    let place = Arc::new(place);
+    let outcome = call.perform(&served.functions, place.clone()).await;
     let answer = asker.and_then(|asker| asker.answer(&outcome.rex_reply()));
     drop(message);
     if let Some((to, reply)) = answer {
@@ -223,5 +227,62 @@ impl Inner {
         };
         let reply = tuple(&[ATOM_REX, &node, &said]);
         self.say(Some((Destination::from(from), reply)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::abstract_code::{atom, list, tuple};
+    use crate::terms::Term;
+    use proptest::prelude::*;
+
+    fn kind(message: Term) -> &'static str {
+        match Told::read(RawTerm::unscanned(&raw(message))) {
+            Some(Told::Call(Some(Asker::Caller(_)), _)) => "call",
+            Some(Told::Call(Some(Asker::Plain(_)), _)) => "call of a C node",
+            Some(Told::Call(None, _)) => "cast",
+            Some(Told::Pass { .. }) => "to be passed on",
+            Some(Told::Features(_)) => "features",
+            None => "noise",
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_rex_is_told_apart() {
+        let pid = || Term::from(Pid::new("a@h", 1, 2, 3));
+        let call = |what| {
+            let args = list(vec![]);
+            tuple(vec![atom(what), atom("m"), atom("f"), args, atom("user")])
+        };
+        let from = || tuple(vec![pid(), atom("tag")]);
+        let pass = |what| tuple(vec![atom(what), atom("name"), atom("hi")]);
+        for (message, expected) in [
+            (vec![atom("$gen_call"), from(), call("call")], "call"),
+            (vec![atom("$gen_call"), from(), call("block_call")], "call"),
+            (vec![atom("$gen_call"), from(), call("cast")], "noise"),
+            (vec![atom("$gen_call"), pid(), call("call")], "noise"),
+            (vec![atom("$gen_call"), from(), atom("stop")], "noise"),
+            (vec![atom("$gen_cast"), call("cast")], "cast"),
+            (vec![atom("$gen_cast"), call("call")], "noise"),
+            (vec![pid(), call("call")], "call of a C node"),
+            (vec![pid(), pass("sbcast")], "to be passed on"),
+            (vec![pid(), pass("send")], "to be passed on"),
+            (vec![pid(), pass("other")], "noise"),
+            (vec![pid(), atom("features_request")], "features"),
+            (vec![atom("nobody"), atom("features_request")], "noise"),
+        ] {
+            let shown = format!("{message:?}");
+            assert_eq!(kind(tuple(message)), expected, "{shown}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_passed_over(rest in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Told::read(RawTerm::unscanned(&rest));
+            let call = [b"\x68\x03\x77\x09$gen_call", &rest[..]].concat();
+            let _ = Told::read(RawTerm::unscanned(&call));
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Job {
     }
 
     /// Does it; returns the reason with which the process ends.
-    async fn perform(self, served: &Served, args: &[u8]) -> Vec<u8> {
+    async fn perform(self, served: &Served, args: &[u8], place: Arc<Place>) -> Vec<u8> {
         let args = RawTerm::unscanned(args);
         let bad = || Outcome::badarg(vec![106]).exit_reason();
         match self {
@@ -52,19 +52,19 @@ impl Job {
                 let Some([reference, call @ ..]) = elements::<4>(args) else {
                     return bad();
                 };
-                let outcome = Call::of(call).perform(&served.functions).await;
+                let outcome = Call::of(call).perform(&served.functions, place).await;
                 outcome.erpc_reason(reference.bytes())
             }
             Self::Cast => {
                 let Some(call) = elements::<3>(args) else {
                     return bad();
                 };
-                let outcome = Call::of(call).perform(&served.functions).await;
+                let outcome = Call::of(call).perform(&served.functions, place).await;
                 outcome.exit_reason()
             }
             Self::Plain(function) => match arguments(args) {
                 Some(args) => {
-                    let result = run(function, args).await;
+                    let result = run(function, args, place).await;
                     Outcome::of(&result, vec![106]).exit_reason()
                 }
                 None => bad(),
@@ -154,7 +154,7 @@ impl Links {
             link,
             number,
             inbox,
-            place,
+            place: Arc::new(place),
         };
         served.spawn(&inner, process.live(job, Bytes::copy_from_slice(args)));
         Ok((bonds, pid))
@@ -186,7 +186,7 @@ struct Spawned {
     link: LinkId,
     number: u32,
     inbox: Arc<Inbox>,
-    place: Place,
+    place: Arc<Place>,
 }
 
 impl Spawned {
@@ -198,7 +198,7 @@ impl Spawned {
                 // Killed: all is told.
                 Err(_) => return,
             },
-            reason = job.perform(&self.served, &args) => reason,
+            reason = job.perform(&self.served, &args, self.place.clone()) => reason,
         };
         drop(args);
         let sender = self.inner.links().senders.get(&self.link).cloned();
