@@ -50,7 +50,7 @@ impl Serving {
 
     async fn erl(&self, code: &str) -> String {
         let code = format!(
-            "M = 'm@127.0.0.1', \
+            "M = 'm@host', \
              Try = fun(F) -> try {{ok, F()}} catch C:R -> {{C, R}} end end, {code}"
         );
         self.pair.erl(&code).await.replace('\'', "")
@@ -149,8 +149,8 @@ async fn all_ways_of_calling_end_here() {
             "[{ok,[x]},{error,{exception,undef,[{t,echo,[x],[]}]}}]",
         ),
         (
-            "rpc:multicall([M, 'no@127.0.0.1'], t, echo, [x])",
-            "{[[x]],[no@127.0.0.1]}",
+            "rpc:multicall([M, 'no@host'], t, echo, [x])",
+            "{[[x]],[no@host]}",
         ),
         (
             "erpc:receive_response(erpc:send_request(M, t, echo, [x]), 9999)",
@@ -173,9 +173,9 @@ async fn all_ways_of_calling_end_here() {
         ),
         (
             "{rex, M} ! {self(), features_request}, Next()",
-            "{features_reply,m@127.0.0.1,[erpc]}",
+            "{features_reply,m@host,[erpc]}",
         ),
-        ("rpc:sbcast([M], nosuch, hi)", "{[],[m@127.0.0.1]}"),
+        ("rpc:sbcast([M], nosuch, hi)", "{[],[m@host]}"),
         ("is_reference(monitor(process, {rex, M}))", "true"),
     ] {
         assert_eq!(serving.erl(call).await, expected, "{call}");
@@ -183,7 +183,7 @@ async fn all_ways_of_calling_end_here() {
     let mailbox = serving.pair.open();
     assert_eq!(
         serving.erl("rpc:sbcast([M], box, hi)").await,
-        "{[m@127.0.0.1],[]}"
+        "{[m@host],[]}"
     );
     assert_eq!(message(&mailbox).await, atom("hi"));
     for cast in [
@@ -306,7 +306,7 @@ async fn rex_that_is_killed_begins_anew_and_is_taken_only_once() {
     assert_eq!(again.unwrap_err().kind(), "name_taken");
     // The first pid of the node.
     let creation = node.creation().unwrap();
-    let rex = Pid::new("m@127.0.0.1", 2, 0, creation);
+    let rex = Pid::new(node.name().unwrap().as_str(), 2, 0, creation);
     let mailbox = serving.pair.open();
     let monitor = mailbox.monitor(&rex).await.unwrap();
     mailbox.send_exit(&rex, &atom("kill")).await.unwrap();

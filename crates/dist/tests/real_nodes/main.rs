@@ -12,7 +12,7 @@ mod mailboxes;
 mod mesh;
 mod place;
 mod plenty;
-mod since_otp_24;
 mod servers;
+mod since_otp_24;
 mod spawning;
 mod ticks;

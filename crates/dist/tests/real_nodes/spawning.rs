@@ -7,6 +7,7 @@ use pgmesh_dist::{CallLimits, ErpcError, Functions, Mailbox, Received, SpawnErro
 
 use crate::beam::{LIMITS, name};
 use crate::mailboxes::{Pair, atom, message, tuple};
+use crate::place::placed;
 
 fn list(elements: Vec<Term>) -> Term {
     Term::from(eetf::List::from(elements))
@@ -82,7 +83,7 @@ async fn apply(pair: &Pair, code: &str) -> Result<Term, ErpcError> {
 /// The arguments of `erl_eval:exprs/2` for this code.
 async fn parsed(pair: &Pair, code: &str) -> Vec<Term> {
     let call = async |module, function, arg| call(pair, module, function, vec![arg]).await.unwrap();
-    let binary = Term::from(eetf::Binary::from(format!("{code}.").as_bytes()));
+    let binary = Term::from(eetf::Binary::from(placed(&format!("{code}.")).as_bytes()));
     let chars = call("erlang", "binary_to_list", binary).await;
     let scanned = call("erl_scan", "string", chars).await;
     let parsed = call("erl_parse", "parse_exprs", element(&scanned, 1)).await;
@@ -123,7 +124,7 @@ async fn call_ends_in_time_with_its_link_and_within_its_limit() {
         let large = call("lists", "duplicate", args, small).await;
         assert_eq!(large.unwrap_err().kind(), "answer_too_large");
     }
-    let nobody = name("nobody@127.0.0.1");
+    let nobody = name("nobody@host");
     let unknown = pair.node.erpc_call(&nobody, "m", "f", vec![], LIMITS).await;
     assert_eq!(unknown.unwrap_err().kind(), "name_unknown");
     let (lost, ()) = tokio::join!(call("timer", "sleep", sleep, LIMITS), async {
@@ -148,7 +149,7 @@ async fn abandoned_calls_leave_no_monitor_there() {
     assert!(mailbox.demonitor(&monitor));
     assert_eq!(pair.info(&mailbox, &pid, "monitored_by").await, "[]");
     // A call that is given up while it runs there.
-    let wait = "register(sleeper, self()), {box, 'm@127.0.0.1'} ! begun, receive stop -> ok end";
+    let wait = "register(sleeper, self()), {box, 'm@host'} ! begun, receive stop -> ok end";
     let exprs = parsed(&pair, wait).await;
     let called = pair.node.erpc_call(a, "erl_eval", "exprs", exprs, LIMITS);
     tokio::select! {

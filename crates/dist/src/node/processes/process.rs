@@ -4,6 +4,7 @@
 //! another arrive as events, and only `kill` ends it. Sources: erl_dist_protocol,
 //! "Link Protocol"; the reference manual, "Processes".
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -258,13 +259,13 @@ impl Process {
         flags: u8,
         result: RawTerm<'_>,
     ) -> Result<bool, MailboxEnded> {
-        let is_this = |one: &Spawning| one.link == link && one.reference == request.bytes();
-        let found = self.spawning.iter().find(|(_, one)| is_this(one));
-        let Some(number) = found.map(|(number, _)| *number) else {
+        let Some((_, number)) = own_reference::life_and_number(request.bytes()) else {
             return Ok(false);
         };
-        let Some(spawning) = self.spawning.remove(&number) else {
-            return Ok(false);
+        let is_this = |one: &Spawning| one.link == link && one.reference == request.bytes();
+        let spawning = match self.spawning.entry(number) {
+            Entry::Occupied(waiting) if is_this(waiting.get()) => waiting.remove(),
+            _ => return Ok(false),
         };
         self.inbox.release(LINK_COST);
         let Some(pid) = result.pid() else {
