@@ -20,8 +20,7 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use eetf::{Binary, FixInteger, List, Tuple};
-use pgmesh_dist::terms::{Atom, Pid, Term};
+use pgmesh_dist::terms::{Atom, BigInteger, Binary, FixInteger, List, Pid, Term, Tuple};
 use pgmesh_dist::{CallLimits, Cookie, Mailbox, Node, NodeConfig, Received, epmd};
 use pgmesh_name::NodeName;
 use tokio::time::timeout;
@@ -213,7 +212,7 @@ fn tuple<const N: usize>(elements: [Term; N]) -> Term {
 fn number(number: u64) -> Term {
     match i32::try_from(number) {
         Ok(number) => Term::from(FixInteger::from(number)),
-        Err(_) => Term::from(eetf::BigInteger::from(number)),
+        Err(_) => Term::from(BigInteger::from(number)),
     }
 }
 

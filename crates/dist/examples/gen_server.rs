@@ -24,7 +24,7 @@ mod common;
 use std::env;
 use std::error::Error;
 
-use pgmesh_dist::terms::{Atom, Term};
+use pgmesh_dist::terms::{Atom, Term, Tuple};
 use pgmesh_dist::{Answer, Caller, GenServer, Mailbox, Node, Turn};
 
 /// Keys and values: terms have no order, and a few need none.
@@ -38,7 +38,7 @@ impl GenServer for Store {
             _ => None,
         };
         Answer::Reply(match found {
-            Some((_, value)) => Term::from(eetf::Tuple::from(vec![atom("ok"), value.clone()])),
+            Some((_, value)) => Term::from(Tuple::from(vec![atom("ok"), value.clone()])),
             None => atom("error"),
         })
     }

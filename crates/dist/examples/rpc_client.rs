@@ -19,7 +19,7 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use pgmesh_dist::terms::{Atom, Term};
+use pgmesh_dist::terms::{Atom, FixInteger, Term};
 use pgmesh_dist::{CallLimits, ErpcError, Node};
 use pgmesh_name::NodeName;
 
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn argument(word: &str) -> Term {
     match word.parse::<i32>() {
-        Ok(number) => Term::from(eetf::FixInteger::from(number)),
+        Ok(number) => Term::from(FixInteger::from(number)),
         Err(_) => Term::from(Atom::from(word)),
     }
 }

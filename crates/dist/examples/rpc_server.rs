@@ -19,7 +19,7 @@ mod common;
 use std::env;
 use std::error::Error;
 
-use pgmesh_dist::terms::{Atom, Term};
+use pgmesh_dist::terms::{Atom, FixInteger, Term};
 use pgmesh_dist::{Exception, Functions, Node};
 
 #[tokio::main(flavor = "current_thread")]
@@ -55,7 +55,7 @@ fn two(args: &[Term]) -> Result<(i32, i32), Exception> {
 }
 
 fn integer(value: i32) -> Term {
-    Term::from(eetf::FixInteger::from(value))
+    Term::from(FixInteger::from(value))
 }
 
 fn badarith() -> Exception {

@@ -153,6 +153,25 @@ async fn names_are_one_mailboxs_at_a_time() {
 }
 
 #[tokio::test]
+async fn last_words_are_heard_once_they_are_flushed() {
+    const MESSAGES: usize = 200;
+    let epmd = ScratchEpmd::start().await;
+    let (a, _a_events) = start(&epmd, "a@127.0.0.1").await;
+    let (b, _b_events) = start(&epmd, "b@127.0.0.1").await;
+    let there = b.register("there").unwrap();
+    let said = Term::from("x".repeat(60_000));
+    for _ in 0..MESSAGES {
+        a.send(("there", b.name().unwrap()), &said).await.unwrap();
+    }
+    a.flush().await;
+    assert_eq!(a.traffic().total.queued_bytes, 0);
+    a.stop();
+    for _ in 0..MESSAGES {
+        assert_eq!(message(&there).await, said);
+    }
+}
+
+#[tokio::test]
 async fn mailboxes_end_with_their_node() {
     let epmd = ScratchEpmd::start().await;
     let (node, _events) = start(&epmd, "a@127.0.0.1").await;

@@ -68,7 +68,7 @@ struct Shared {
     queued: AtomicUsize,
     total: TotalQueued,
     max_queued: usize,
-    /// Wakes those who wait for [`LinkSender::room`].
+    /// Wakes those who wait for [`LinkSender::room`] or [`LinkSender::emptied`].
     drained: Notify,
     reads: AtomicU64,
     /// Tells the writer that the peer has ticked.
@@ -99,10 +99,14 @@ impl LinkSender {
     /// Waits until little enough is queued that [`send`](Self::send) costs no link,
     /// or the link is over. As a BEAM does with a process that sends to a busy port.
     pub(crate) async fn room(&self) {
+        self.queued_below(self.shared.busy_at()).await;
+    }
+
+    async fn queued_below(&self, bytes: usize) {
         let shared = &self.shared;
         loop {
             let drained = shared.drained.notified();
-            if shared.queued.load(Ordering::Relaxed) < shared.busy_at() {
+            if shared.queued.load(Ordering::Relaxed) < bytes {
                 return;
             }
             tokio::select! {
@@ -110,6 +114,11 @@ impl LinkSender {
                 () = shared.over.cancelled() => return,
             }
         }
+    }
+
+    /// Waits until nothing is queued, or the link is over.
+    pub(crate) async fn emptied(&self) {
+        self.queued_below(1).await;
     }
 
     /// What went over the link so far.
@@ -133,8 +142,8 @@ impl Shared {
     fn sent(&self, cost: usize) {
         let before = self.queued.fetch_sub(cost, Ordering::Relaxed);
         self.total.fetch_sub(cost, Ordering::Relaxed);
-        let busy_at = self.busy_at();
-        if before >= busy_at && before - cost < busy_at {
+        let (busy_at, left) = (self.busy_at(), before - cost);
+        if left == 0 || (before >= busy_at && left < busy_at) {
             self.drained.notify_waiters();
         }
     }

@@ -44,7 +44,7 @@ pub enum Turn {
 ///
 /// ```no_run
 /// # async fn run(node: pgmesh_dist::Node) -> Result<(), Box<dyn std::error::Error>> {
-/// use pgmesh_dist::terms::{Atom, Term};
+/// use pgmesh_dist::terms::{Atom, FixInteger, Term};
 /// use pgmesh_dist::{Answer, Caller, GenServer, Mailbox, Turn};
 ///
 /// struct Counter(i32);
@@ -53,7 +53,7 @@ pub enum Turn {
 ///     // gen_server:call({counter, 'rust@127.0.0.1'}, next)
 ///     async fn handle_call(&mut self, _: Term, _: Caller, _: &Mailbox) -> Answer {
 ///         self.0 += 1;
-///         Answer::Reply(Term::from(eetf::FixInteger::from(self.0)))
+///         Answer::Reply(Term::from(FixInteger::from(self.0)))
 ///     }
 ///
 ///     // gen_server:cast({counter, 'rust@127.0.0.1'}, enough)

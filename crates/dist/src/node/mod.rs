@@ -435,7 +435,21 @@ impl Node {
         }
     }
 
-    /// Closes every link, leaves EPMD and stops listening. Every mailbox ends.
+    /// Waits until all that was sent so far is with the operating system, or its link is
+    /// over. For a program's last words, before [`stop`](Self::stop), which leaves out
+    /// what is still queued. Whether a peer has read them it does not say.
+    ///
+    /// A peer that reads nothing keeps it waiting until its link is over: bound it with a
+    /// time-out. Cancel safe.
+    pub async fn flush(&self) {
+        let senders: Vec<_> = self.inner.links().senders.values().cloned().collect();
+        for sender in senders {
+            sender.emptied().await;
+        }
+    }
+
+    /// Closes every link, leaves EPMD and stops listening. Every mailbox ends, and what
+    /// is still queued is left out ([`flush`](Self::flush)).
     pub fn stop(&self) {
         self.inner.stopped.cancel();
         let mut links = self.inner.links();

@@ -38,10 +38,10 @@ impl Mailbox {
     /// ```no_run
     /// # async fn begin(mailbox: pgmesh_dist::Mailbox) -> Result<(), Box<dyn std::error::Error>> {
     /// use pgmesh_dist::Received;
-    /// use pgmesh_dist::terms::{Atom, Term};
+    /// use pgmesh_dist::terms::{Atom, FixInteger, Term};
     ///
     /// let node = "app@127.0.0.1".parse()?;
-    /// let seconds = Term::from(eetf::FixInteger::from(1000));
+    /// let seconds = Term::from(FixInteger::from(1000));
     /// let (pid, monitor) = mailbox.spawn_monitor(&node, "timer", "sleep", vec![seconds]).await?;
     /// mailbox.send_exit(&pid, &Term::from(Atom::from("enough"))).await?;
     /// if let Received::Down { monitor: fired, reason, .. } = mailbox.recv().await? {

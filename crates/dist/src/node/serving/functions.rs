@@ -29,7 +29,7 @@ pub(super) type Function = Arc<dyn Fn(Vec<Term>) -> Returned + Send + Sync>;
 /// `system_limit`, as by a BEAM that can have no more processes.
 ///
 /// ```
-/// use pgmesh_dist::terms::Term;
+/// use pgmesh_dist::terms::{FixInteger, Term};
 /// use pgmesh_dist::{Exception, Functions};
 ///
 /// async fn first(args: Vec<Term>) -> Result<Term, Exception> {
@@ -40,7 +40,7 @@ pub(super) type Function = Arc<dyn Fn(Vec<Term>) -> Returned + Send + Sync>;
 ///     .with("demo", "first", first)
 ///     .with("demo", "count", async |args: Vec<Term>| {
 ///         let count = i32::try_from(args.len()).map_err(|_| Exception::badarg())?;
-///         Ok(Term::from(eetf::FixInteger::from(count)))
+///         Ok(Term::from(FixInteger::from(count)))
 ///     });
 /// # drop(functions);
 /// ```
