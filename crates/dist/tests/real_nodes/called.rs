@@ -337,3 +337,27 @@ async fn our_own_functions_are_called_as_those_of_others() {
         Term::from(eetf::List::from(vec![atom("x")]))
     );
 }
+
+/// As of a node that has none of its modules: it may say so to whoever looks at it.
+#[tokio::test]
+async fn what_observer_asks_is_answered_with_undef() {
+    let serving = Serving::start(|functions| functions).await;
+    for call in [
+        "rpc:call(M, observer_backend, sys_info, [])",
+        "rpc:call(M, observer_backend, get_port_list, [])",
+        "rpc:call(M, observer_backend, vsn, [])",
+        "rpc:call(M, code, ensure_loaded, [observer_backend])",
+        "rpc:call(M, erlang, system_info, [wordsize])",
+        "rpc:call(M, net_adm, localhost, [])",
+        "rpc:block_call(M, application, which_applications, [])",
+        "rpc:block_call(M, erlang, whereis, [sasl_sup])",
+    ] {
+        let asked = format!("element(1, element(2, element(2, {call})))");
+        assert_eq!(serving.erl(&asked).await, "undef", "{call}");
+    }
+    // Which it dials first.
+    assert_eq!(
+        serving.erl("net_kernel:hidden_connect_node(M)").await,
+        "true"
+    );
+}

@@ -318,12 +318,20 @@ async fn mailbox_that_ends_takes_its_monitors_back() {
     peer.expect(21, &[&us, &them, REFERENCE, NOPROC]).await;
 }
 
-/// A peer that reads nothing makes senders wait, and does not lose its link.
+/// A peer that reads nothing makes its senders wait, and nobody else; it does not lose
+/// its link.
 #[tokio::test]
 async fn sending_waits_for_room() {
     let mut stage = Stage::set_with(|config| config.max_frame = 512 * 1024).await;
     let mailbox = stage.node.mailbox().unwrap();
     let mut peer = Linked::to(&mut stage, &mailbox).await;
+    let other = stage.node.mailbox().unwrap();
+    let (mut reader, _) = stage.call_in("reader@127.0.0.1").await;
+    prove(&mut reader).await;
+    let mut reader = Linked {
+        connection: reader,
+        mailbox: raw(other.pid().clone()),
+    };
     let large = Term::from(eetf::Binary::from(vec![7; 100_000]));
     let send = async {
         for _ in 0..300 {
@@ -333,6 +341,13 @@ async fn sending_waits_for_room() {
     let read = async {
         let queued = || stage.node.traffic().total.queued_bytes;
         pgmesh_testkit::eventually("much is queued", || (queued() > 250_000).then_some(())).await;
+        for n in 0..100 {
+            reader.message(&[97, n]).await;
+            assert_eq!(message(&other).await, Term::from(eetf::FixInteger::from(n)));
+            let them = Pid::new("reader@127.0.0.1", 1, 0, 9);
+            other.send(&them, &large).await.unwrap();
+            reader.next_signal().await;
+        }
         for _ in 0..300 {
             assert!(queued() < 400_000);
             peer.next_signal().await;
