@@ -24,7 +24,7 @@ use pgmesh_dist::{Mailbox, Node, Received};
 #[allow(clippy::print_stdout)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let name = env::args().nth(1).ok_or("usage: echo NAME@HOST")?;
-    let (node, _events) = Node::start(common::config(&name)?).await?;
+    let (node, _) = Node::start(common::config(&name)?).await?;
     let mailbox = node.register("echo")?;
     println!("{{echo, '{name}'}} answers {{Pid, Message}}");
     loop {

@@ -63,7 +63,7 @@ impl GenServer for Store {
 #[allow(clippy::print_stdout)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let name = env::args().nth(1).ok_or("usage: gen_server NAME@HOST")?;
-    let (node, _events) = Node::start(common::config(&name)?).await?;
+    let (node, _) = Node::start(common::config(&name)?).await?;
     println!("{{store, '{name}'}} is a gen_server");
     // As a supervisor would: a server that was stopped begins anew.
     loop {

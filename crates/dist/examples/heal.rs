@@ -4,6 +4,7 @@
 //!
 //! The cookie is in `PGMESH_COOKIE`, EPMD's port in `ERL_EPMD_PORT` if it is not
 //! the usual one.
+//! It takes its name from the first node that it dials, which needs OTP 24.
 
 mod common;
 
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map(|name| name.parse())
         .collect::<Result<Vec<NodeName>, _>>()?;
     // It only dials, and the first peer gives it a name.
-    let (node, _events) = Node::dynamic(common::config("heal@127.0.0.1")?);
+    let (node, _) = Node::dynamic(common::config("heal@127.0.0.1")?);
     for name in &nodes {
         node.connect(name, true).await?;
     }

@@ -12,6 +12,7 @@
 //!
 //! Arguments are integers, or else atoms. EPMD's port is in `ERL_EPMD_PORT` if it is not
 //! the usual one.
+//! It takes its name from the first node that it dials, which needs OTP 24.
 
 mod common;
 
@@ -40,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let peer: NodeName = peer.parse()?;
     // It only dials, and the node that it dials gives it a name.
     let config = common::config(&format!("rpc_client@{}", peer.host()))?;
-    let (node, _events) = Node::dynamic(config);
+    let (node, _) = Node::dynamic(config);
     let called = node.erpc_call(&peer, &module, &function, args, LIMITS);
     match called.await {
         Ok(result) => println!("{result}"),

@@ -26,7 +26,7 @@ use pgmesh_dist::{Exception, Functions, Node};
 #[allow(clippy::print_stdout)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let name = env::args().nth(1).ok_or("usage: rpc_server NAME@HOST")?;
-    let (node, _events) = Node::start(common::config(&name)?).await?;
+    let (node, _) = Node::start(common::config(&name)?).await?;
     let functions = Functions::new()
         .with("calc", "add", add)
         .with("calc", "divide", divide);

@@ -13,7 +13,7 @@
 //! use pgmesh_dist::{Cookie, Node, NodeConfig, Received};
 //!
 //! let config = NodeConfig::new("rust@127.0.0.1".parse()?, Cookie::new("secret"));
-//! let (node, _events) = Node::start(config).await?;
+//! let (node, _) = Node::start(config).await?;
 //! let mailbox = node.register("rusty")?;
 //! let shell = ("shell", &"app@127.0.0.1".parse()?);
 //! mailbox.monitor(shell).await?;

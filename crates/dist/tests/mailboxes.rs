@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use pgmesh_dist::terms::{Atom, Term};
 use pgmesh_dist::{
-    CallLimits, Cookie, Mailbox, MailboxEnded, Node, NodeConfig, NodeEvents, Received, Request,
-    ServerRef,
+    Answer, CallLimits, Caller, Cookie, Functions, GenServer, Mailbox, MailboxEnded, Node,
+    NodeConfig, NodeEvents, Received, Request, ServerRef,
 };
 use pgmesh_testkit::{ScratchEpmd, eventually};
+use tokio::sync::{Semaphore, mpsc};
 
 const LIMITS: CallLimits = CallLimits {
     time: Duration::from_secs(10),
@@ -169,6 +170,95 @@ async fn last_words_are_heard_once_they_are_flushed() {
     for _ in 0..MESSAGES {
         assert_eq!(message(&there).await, said);
     }
+}
+
+/// Takes its time to end.
+struct Slow {
+    entered: mpsc::UnboundedSender<()>,
+    gate: Arc<Semaphore>,
+}
+
+impl GenServer for Slow {
+    async fn handle_call(&mut self, request: Term, _: Caller, _: &Mailbox) -> Answer {
+        Answer::Stop {
+            reason: atom("normal"),
+            reply: Some(request),
+        }
+    }
+
+    async fn terminate(&mut self, _: &Term, _: &Mailbox) {
+        self.entered.send(()).unwrap();
+        self.gate.acquire().await.unwrap().forget();
+    }
+}
+
+#[tokio::test]
+async fn server_that_stops_replies_once_it_has_tidied_up() {
+    let epmd = ScratchEpmd::start().await;
+    let (node, _events) = start(&epmd, "a@127.0.0.1").await;
+    let (entered, mut has_entered) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let server = Slow {
+        entered,
+        gate: gate.clone(),
+    };
+    let server = tokio::spawn(node.register("slow").unwrap().run(server));
+    let request = atom("bye");
+    let call = node.gen_call(("slow", node.name().unwrap()), &request, LIMITS);
+    tokio::pin!(call);
+    tokio::select! {
+        biased;
+        reply = &mut call => panic!("{reply:?}"),
+        entered = has_entered.recv() => assert_eq!(entered, Some(())),
+    }
+    // What it has said by now would have come.
+    tokio::select! {
+        biased;
+        reply = &mut call => panic!("{reply:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    gate.add_permits(1);
+    assert_eq!(call.await.unwrap(), request);
+    assert_eq!(server.await.unwrap(), Ok(atom("normal")));
+}
+
+#[tokio::test]
+async fn call_of_our_own_process_ends_with_the_node() {
+    let epmd = ScratchEpmd::start().await;
+    let (node, _events) = start(&epmd, "a@127.0.0.1").await;
+    let silent = node.register("silent").unwrap();
+    let request = atom("ask");
+    let hour = CallLimits {
+        time: Duration::from_secs(3600),
+        ..LIMITS
+    };
+    let call = node.gen_call(("silent", node.name().unwrap()), &request, hour);
+    let stop = async {
+        message(&silent).await;
+        node.stop();
+    };
+    let (called, ()) = tokio::join!(tokio::time::timeout(LIMITS.time, call), stop);
+    let error = called.expect("it waits on").unwrap_err();
+    assert_eq!(error.kind(), "link_lost");
+}
+
+/// Functions of a node may use the node.
+#[tokio::test]
+async fn what_is_served_is_let_go_with_the_node() {
+    let epmd = ScratchEpmd::start().await;
+    let (node, _events) = start(&epmd, "a@127.0.0.1").await;
+    let (kept, mailbox) = (Arc::new(()), node.mailbox().unwrap());
+    let held = (kept.clone(), node.clone(), mailbox);
+    let functions = Functions::new().with("m", "f", move |_| {
+        let _ = &held;
+        async { Ok(atom("hi")) }
+    });
+    node.serve(functions).unwrap();
+    node.stop();
+    eventually("the functions are gone", || {
+        (Arc::strong_count(&kept) == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ const ERROR_UNSUPPORTED: &[u8] = b"\x68\x02\x77\x05error\x77\x0bunsupported";
 const ERROR_ENOTSUP: &[u8] = b"\x68\x02\x77\x05error\x77\x07enotsup";
 const ATOM_NOPROC: &[u8] = b"\x77\x06noproc";
 const ATOM_NOTSUP: &[u8] = b"\x77\x06notsup";
-const ATOM_ABANDONED: &[u8] = b"\x77\x09abandoned";
+pub(crate) const ATOM_ABANDONED: &[u8] = b"\x77\x09abandoned";
 
 /// What became of a message.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ mod ticks;
 mod traffic;
 mod writer;
 
-pub(crate) use answers::{Answered, answer, let_go, monitor_exit};
+pub(crate) use answers::{ATOM_ABANDONED, Answered, answer, let_go, monitor_exit};
 pub(crate) use control::{Control, Spawn};
 pub(crate) use frames::frame_of;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -3,7 +3,7 @@
 //!
 //! Source: erpc.erl.
 
-use eetf::{Reference, Tuple};
+use eetf::Reference;
 use pgmesh_name::NodeName;
 
 use super::abstract_code::{atom, list};
@@ -154,7 +154,7 @@ fn outcome(peer: &NodeName, result: &Reference, reason: Term) -> Result<Term, Er
                 _ => signal(Term::Tuple(tuple)),
             }
         }
-        _ => signal(Term::Tuple(Tuple::from(tuple.elements))),
+        _ => signal(Term::Tuple(tuple)),
     })
 }
 

@@ -2,13 +2,20 @@
 //!
 //! Sources: gen_server.erl; sys.erl for what supervisors and `gen_server:stop` say.
 
+use std::sync::Arc;
+
 use eetf::Atom;
+use tokio::sync::Semaphore;
 
 use super::abstract_code::{atom, tuple};
 use super::processes::raw;
-use super::{Caller, Mailbox, Received, Request};
-use crate::terms::Term;
-use crate::{MailboxEnded, SendError};
+use super::sending::encoded;
+use super::{Caller, Mailbox, Received, Request, own_pid};
+use crate::MailboxEnded;
+use crate::terms::{Term, TermError};
+
+/// How many replies may be on their way to nodes that have to be dialled.
+const MAX_ASIDE: usize = 64;
 
 /// What follows from a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +28,8 @@ pub enum Answer {
     Stop {
         /// Why: what those hear who monitor it or are linked to it.
         reason: Term,
-        /// The reply, if there is one; without it the caller hears the reason.
+        /// The reply, if there is one, said after [`terminate`](GenServer::terminate);
+        /// without it the caller hears the reason.
         reply: Option<Term>,
     },
 }
@@ -40,7 +48,8 @@ pub enum Turn {
 ///
 /// It handles one message at a time, in the order in which they came, so a handler that
 /// waits keeps all others waiting: for what takes long, hand the [`Caller`] to a task
-/// and answer [`Later`](Answer::Later).
+/// and answer [`Later`](Answer::Later). A call whose request is no term that we read
+/// arrives as [`Received::Unreadable`], and is not answered.
 ///
 /// ```no_run
 /// # async fn run(node: pgmesh_dist::Node) -> Result<(), Box<dyn std::error::Error>> {
@@ -130,66 +139,84 @@ impl Mailbox {
     /// [`terminate`](GenServer::terminate).
     pub async fn run(self, mut server: impl GenServer) -> Result<Term, MailboxEnded> {
         let running = Running(&self);
+        let aside = Aside(Arc::new(Semaphore::new(MAX_ASIDE)));
+        let mut last_words = None;
         let reason = loop {
             let received = self.recv().await?;
-            if let Turn::Stop(reason) = self.turn(&mut server, received).await {
+            if let Turn::Stop(reason) = self
+                .turn(&mut server, received, &aside, &mut last_words)
+                .await
+            {
                 break reason;
             }
         };
         server.terminate(&reason, &self).await;
+        // As gen_server does: whoever hears it may begin what the server has ended.
+        if let Some((from, reply)) = last_words {
+            let _ = self.say(&from, &reply, &aside).await;
+        }
         drop(running);
         // What cannot be sent was said by the server itself: `normal`, then.
         let _ = self.exit(&reason);
         Ok(reason)
     }
 
-    async fn turn(&self, server: &mut impl GenServer, received: Received) -> Turn {
+    async fn turn(
+        &self,
+        server: &mut impl GenServer,
+        received: Received,
+        aside: &Aside,
+        last_words: &mut Option<(Caller, Term)>,
+    ) -> Turn {
         let Received::Message(message) = received else {
             return server.handle_info(received, self).await;
         };
         match Request::from(message) {
             Request::Call { from, request } => {
-                let answer = server.handle_call(request, from.clone(), self).await;
-                self.answer(&from, answer).await
+                match server.handle_call(request, from.clone(), self).await {
+                    Answer::Reply(reply) => match self.say(&from, &reply, aside).await {
+                        Ok(()) => Turn::Continue,
+                        Err(_) => Turn::Stop(atom("bad_reply")),
+                    },
+                    Answer::Later => Turn::Continue,
+                    Answer::Stop { reason, reply } => {
+                        *last_words = reply.map(|reply| (from, reply));
+                        Turn::Stop(reason)
+                    }
+                }
             }
             Request::Cast(request) => server.handle_cast(request, self).await,
             Request::Info(message) => match SystemMessage::of(&message) {
-                Some(told) => self.obey(told).await,
+                Some(told) => self.obey(told, aside).await,
                 None => server.handle_info(Received::Message(message), self).await,
             },
         }
     }
 
-    async fn answer(&self, from: &Caller, answer: Answer) -> Turn {
-        let (reply, turn) = match answer {
-            Answer::Reply(reply) => (Some(reply), Turn::Continue),
-            Answer::Later => (None, Turn::Continue),
-            Answer::Stop { reason, reply } => (reply, Turn::Stop(reason)),
+    /// Replies. A caller whose node is not linked is replied to from aside: dialling it
+    /// would keep all others waiting. Beyond some of them such a reply is dropped: a call
+    /// ends with its link, so that hardly anybody waits for it.
+    async fn say(&self, from: &Caller, reply: &Term, aside: &Aside) -> Result<(), TermError> {
+        let inner = self.node().inner.clone();
+        let (to, message) = from.answer(&encoded(reply)?)?;
+        let is_near = inner
+            .place_for(&to)
+            .is_ok_and(|place| inner.links().link_to(&place).is_ok());
+        let sent = async move {
+            let _ = inner.send_encoded(own_pid::CALLER, to, &message).await;
         };
-        match reply {
-            Some(reply) => self.say(from, reply).await.unwrap_or(turn),
-            None => turn,
+        if is_near {
+            sent.await;
+        } else if let Ok(place) = aside.0.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                sent.await;
+                drop(place);
+            });
         }
+        Ok(())
     }
 
-    /// Replies; says so if that stops the server. A caller whose node is not linked is
-    /// replied to from aside: dialling it would keep all others waiting.
-    async fn say(&self, from: &Caller, reply: Term) -> Option<Turn> {
-        let node = self.node();
-        if node.inner.reaches(&from.pid.node.name) {
-            return match node.reply(from, &reply).await {
-                Err(SendError::Unencodable(_)) => Some(Turn::Stop(atom("bad_reply"))),
-                _ => None,
-            };
-        }
-        let (node, from) = (node.clone(), from.clone());
-        tokio::spawn(async move {
-            let _ = node.reply(&from, &reply).await;
-        });
-        None
-    }
-
-    async fn obey(&self, told: SystemMessage) -> Turn {
+    async fn obey(&self, told: SystemMessage, aside: &Aside) -> Turn {
         let (reply, turn) = match told.terminate {
             Some(reason) => (atom("ok"), Turn::Stop(reason)),
             None => {
@@ -197,9 +224,13 @@ impl Mailbox {
                 (tuple(vec![atom("error"), unknown]), Turn::Continue)
             }
         };
-        self.say(&told.from, reply).await.unwrap_or(turn)
+        let said = self.say(&told.from, &reply, aside).await;
+        said.map_or(Turn::Stop(atom("bad_reply")), |()| turn)
     }
 }
+
+/// Room for replies to nodes that have to be dialled.
+struct Aside(Arc<Semaphore>);
 
 /// `{system, From, Message}`
 struct SystemMessage {

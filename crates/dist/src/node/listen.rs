@@ -16,7 +16,7 @@ const TRIES: usize = 16;
 ///
 /// A single one comes from a [`SocketAddr`]; several are written with commas between, like
 /// `127.0.0.1:0,[::1]:0`. The wildcard `[::]` alone means both families, unless the system
-/// says otherwise (`net.ipv6.bindv6only`).
+/// says otherwise (`net.ipv6.bindv6only`); `0.0.0.0` beside it is refused as in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     first: IpAddr,

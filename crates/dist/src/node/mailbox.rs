@@ -370,12 +370,13 @@ impl Mailbox {
         links.end_process(self.number, reason);
     }
 
-    /// Nobody waits for this spawn request any more.
-    pub(super) fn abandon(&self, number: u64) {
+    /// Nobody waits for this spawn request any more, nor for the process that it has
+    /// brought.
+    pub(super) fn abandon(&self, number: u64, pid: Option<&Pid>) {
         let mut links = self.node.inner.links();
         let process = links.processes.get_mut(self.number);
-        let outgoing = process.and_then(|process| process.abandon(number));
-        links.post(outgoing);
+        let outgoing = process.map(|process| process.abandon(number, pid));
+        links.post(outgoing.into_iter().flatten());
     }
 
     pub(super) fn living(&self) -> Result<(), MailboxEnded> {

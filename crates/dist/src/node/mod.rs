@@ -323,7 +323,8 @@ impl Node {
     /// Who does not register ([`NodeConfig::registers`]) should listen where others
     /// expect it. Without an EPMD it starts all the same and registers as soon as there is
     /// one ([`NodeEvent::Registered`] tells). Must be called within a tokio
-    /// runtime.
+    /// runtime. Who does not read the events should drop them: they wait without bound, and
+    /// strangers cause some of them.
     ///
     /// # Errors
     ///
@@ -435,12 +436,13 @@ impl Node {
         }
     }
 
-    /// Waits until all that was sent so far is with the operating system, or its link is
-    /// over. For a program's last words, before [`stop`](Self::stop), which leaves out
-    /// what is still queued. Whether a peer has read them it does not say.
+    /// Waits, link by link, until nothing is queued for it any more, or it is over: all is
+    /// with the operating system. For a program's last words, before
+    /// [`stop`](Self::stop), which leaves out what is still queued. Whether a peer has read
+    /// them it does not say.
     ///
-    /// A peer that reads nothing keeps it waiting until its link is over: bound it with a
-    /// time-out. Cancel safe.
+    /// A peer that reads nothing keeps it waiting until its link is over, and so does
+    /// whoever goes on sending: bound it with a time-out. Cancel safe.
     pub async fn flush(&self) {
         let senders: Vec<_> = self.inner.links().senders.values().cloned().collect();
         for sender in senders {
@@ -454,8 +456,13 @@ impl Node {
         self.inner.stopped.cancel();
         let mut links = self.inner.links();
         links.processes.end_all(MailboxEnded::NodeStopped);
+        // Nobody of our own answers any more.
+        links.calls.link_lost(routing::LOCAL);
+        let served = links.served.take();
         let senders: Vec<_> = links.senders.values().cloned().collect();
         drop(links);
+        // Functions may hold mailboxes, which take the lock when they end, and this node.
+        drop(served);
         for sender in senders {
             sender.close(Failure::new(FailureKind::ClosedByUs, "this node stops"));
         }

@@ -67,14 +67,6 @@ impl Inner {
         }
     }
 
-    /// Whether a node is our own or linked: what is sent there needs no dial.
-    pub(super) fn reaches(&self, node: &str) -> bool {
-        match self.place_of_node(node) {
-            Ok(place) => self.links().link_to(&place).is_ok(),
-            Err(_) => false,
-        }
-    }
-
     /// Where a message goes to, if that can be said in one.
     pub(super) fn place_for(&self, to: &Destination) -> Result<Place, SendError> {
         match to {

@@ -132,12 +132,12 @@ impl Mailbox {
             return Err(SpawnError::NotSupported(node.clone()));
         }
         let number = inner.next_id();
-        let guard = Abandon {
+        let mut guard = Abandon {
             mailbox: self,
             number: Some(number),
+            reply: self.post_request(&place, number, &function, &args, bond)?,
         };
-        let reply = self.post_request(&place, number, &function, &args, bond)?;
-        match reply.await {
+        match (&mut guard.reply).await {
             Ok(Ok(pid)) => Ok((pid, guard.keep())),
             Ok(Err(reason)) => {
                 let peer = node.clone();
@@ -198,6 +198,7 @@ impl Inner {
 struct Abandon<'a> {
     mailbox: &'a Mailbox,
     number: Option<u64>,
+    reply: oneshot::Receiver<SpawnReply>,
 }
 
 impl Abandon<'_> {
@@ -211,7 +212,9 @@ impl Abandon<'_> {
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.mailbox.abandon(number);
+            // It may have been answered, and nobody has seen it.
+            let pid = self.reply.try_recv().ok().and_then(Result::ok);
+            self.mailbox.abandon(number, pid.as_ref());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Between bytes and eetf's trees, around eetf's traps.
 
-use eetf::{BigInteger, FixInteger, List, Term};
+use eetf::{BigInteger, BitBinary, FixInteger, List, Term};
 
 use super::scan::{Purpose, term_len};
 use super::{TermError, VERSION};
@@ -51,6 +51,8 @@ pub(crate) fn check(term: &Term) -> Result<(), TermError> {
         Term::Reference(of) if !(1..=MAX_REFERENCE).contains(&of.id.len()) => {
             Err(TermError::Invalid("reference"))
         }
+        Term::Float(float) if !float.value.is_finite() => Err(TermError::Invalid("float")),
+        Term::BitBinary(bits) if !is_bit_binary(bits) => Err(TermError::Invalid("bit string")),
         Term::List(list) => list.elements.iter().try_for_each(check),
         Term::Tuple(tuple) => tuple.elements.iter().try_for_each(check),
         Term::ImproperList(list) => {
@@ -63,6 +65,11 @@ pub(crate) fn check(term: &Term) -> Result<(), TermError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Of its last byte at least one bit counts, and at most all.
+fn is_bit_binary(bits: &BitBinary) -> bool {
+    !bits.bytes.is_empty() && (1..=8).contains(&bits.tail_bits_size)
 }
 
 /// eetf writes a list of small integers as bytes, and takes -1 for one of them.
@@ -151,6 +158,17 @@ mod tests {
         let atom = |len| inside(Term::from(Atom::from("ä".repeat(len))));
         assert_eq!(atom(MAX_ATOM + 1), Err(TermError::Invalid("atom")));
         assert!(atom(MAX_ATOM).is_ok());
+        for value in [f64::NAN, f64::INFINITY] {
+            // eetf makes none of these, but its field is open.
+            let float = Term::Float(eetf::Float { value });
+            assert_eq!(inside(float), Err(TermError::Invalid("float")));
+        }
+        let bits = |bytes: &[u8], tail| inside(Term::from(BitBinary::from((bytes.to_vec(), tail))));
+        for (bytes, tail) in [(&[1][..], 0), (&[1], 9), (&[], 1)] {
+            let refused = Err(TermError::Invalid("bit string"));
+            assert_eq!(bits(bytes, tail), refused);
+        }
+        assert!(bits(&[128], 1).is_ok() && bits(&[1], 8).is_ok());
     }
 
     #[test]

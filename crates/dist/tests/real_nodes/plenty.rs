@@ -1,10 +1,10 @@
 //! Much of everything: what is few elsewhere comes by the hundred thousand here.
 
-use pgmesh_dist::Received;
 use pgmesh_dist::terms::Term;
+use pgmesh_dist::{Mailbox, Received};
 use tokio::time::{Duration, timeout};
 
-use crate::mailboxes::{Pair, atom, message, tuple};
+use crate::mailboxes::{Pair, atom, tuple};
 
 const MONITORS: usize = 100_000;
 const MESSAGES: i32 = 1_000_000;
@@ -16,6 +16,14 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 fn integer(value: i32) -> Term {
     Term::from(eetf::FixInteger::from(value))
+}
+
+/// However long the other side takes for so much, `within` what surrounds it.
+async fn message(mailbox: &Mailbox) -> Term {
+    match mailbox.recv().await.unwrap() {
+        Received::Message(term) => term,
+        other => panic!("no message: {other:?}"),
+    }
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> T {

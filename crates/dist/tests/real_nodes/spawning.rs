@@ -199,9 +199,11 @@ async fn processes_are_begun_linked_and_monitored() {
     assert_eq!(down(&watching).await, atom("gone"));
 }
 
-/// How many processes there are.
-async fn processes_of(pair: &Pair) -> String {
-    pair.erl("erlang:system_info(process_count)").await
+/// How many processes there sleep.
+async fn sleepers(pair: &Pair) -> String {
+    let code = "length([P || P <- processes(), \
+        process_info(P, initial_call) =:= {initial_call, {timer, sleep, 1}}])";
+    pair.erl(code).await
 }
 
 #[tokio::test]
@@ -209,7 +211,11 @@ async fn linked_process_that_nobody_waits_for_ends() {
     let pair = Pair::start().await;
     let mailbox = pair.open();
     let a = &pair.beam.name;
-    let before = processes_of(&pair).await;
+    let awaited = mailbox.spawn_link(a, "timer", "sleep", vec![atom("infinity")]);
+    let awaited = awaited.await.unwrap();
+    assert_eq!(sleepers(&pair).await, "1");
+    let sent = || pair.node.traffic().total.sent_messages;
+    let before = sent();
     for _ in 0..10 {
         let begun = mailbox.spawn_link(a, "timer", "sleep", vec![atom("infinity")]);
         // Polled once: the request is sent, and its answer has not come.
@@ -219,10 +225,14 @@ async fn linked_process_that_nobody_waits_for_ends() {
             () = std::future::ready(()) => {}
         }
     }
-    let ended = async { while processes_of(&pair).await != before {} };
+    pair.node.flush().await;
+    assert!(sent() >= before + 10);
+    // Only whom somebody has waited for is left.
+    let ended = async { while sleepers(&pair).await != "1" {} };
     tokio::time::timeout(LIMITS.time, ended)
         .await
         .expect("they live on");
+    mailbox.send_exit(&awaited, &atom("kill")).await.unwrap();
 }
 
 #[tokio::test]

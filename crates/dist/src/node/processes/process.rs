@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::inbox::{Arrival, Inbox, OVERHEAD};
 use super::raw;
 use crate::MailboxEnded;
-use crate::link::{Control, LinkId, let_go, signals};
+use crate::link::{ATOM_ABANDONED, Control, LinkId, let_go, signals};
 use crate::node::spawning::SpawnReply;
 use crate::node::{ServerRef, own_reference};
 use crate::terms::RawTerm;
@@ -394,11 +394,24 @@ impl Process {
     }
 
     /// Nobody waits for the answer to a request: a process that it brings is let go.
-    pub(in crate::node) fn abandon(&mut self, number: u64) -> Option<Outgoing> {
+    /// One that has been brought is let go at once.
+    pub(in crate::node) fn abandon(&mut self, number: u64, pid: Option<&Pid>) -> Vec<Outgoing> {
         if self.spawning.remove(&number).is_some() {
             self.inbox.release(LINK_COST);
         }
-        self.demonitor(number)
+        let ended = pid.and_then(|pid| self.end_linked(pid));
+        ended.into_iter().chain(self.demonitor(number)).collect()
+    }
+
+    /// Ends a process that we are linked to.
+    fn end_linked(&mut self, pid: &Pid) -> Option<Outgoing> {
+        let is_it = |(key, state): (&(LinkId, Pid), &Linked)| {
+            (key.1 == *pid && *state == Linked::Active).then(|| key.clone())
+        };
+        let key = self.links.iter().find_map(is_it)?;
+        self.drop_link(&key, Linked::Active);
+        let frame = signals::exit(&self.pid, &raw(key.1), ATOM_ABANDONED);
+        Some((key.0, frame))
     }
 
     /// Ends a monitor, and takes out its event if that has come.

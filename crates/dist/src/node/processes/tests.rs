@@ -150,7 +150,7 @@ fn take(processes: &mut Processes, opened: &Opened, count: u64, (at, step): (usi
                 std::mem::forget(receiver);
             }
         }
-        Step::Abandon(of) => drop(process.abandon(of)),
+        Step::Abandon(of) => drop(process.abandon(of, None)),
         Step::Arrives(..) => {}
     }
 }

@@ -63,7 +63,7 @@ impl Functions {
     /// Enters a function; a later one of that name takes its place.
     ///
     /// It runs in a task of its own, beside all others; if it has to block, that
-    /// belongs into `tokio::task::spawn_blocking`. It may be dropped at any await: when
+    /// belongs into `tokio::task::spawn_blocking`, which goes on when its call is ended. It may be dropped at any await: when
     /// its process is killed, or the node stops.
     #[must_use]
     pub fn with<F, R>(mut self, module: &str, function: &str, body: F) -> Self

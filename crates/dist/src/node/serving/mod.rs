@@ -82,7 +82,8 @@ impl Node {
     /// `error({panicked, Text})`. Called by `erpc`, it runs in a process: whoever knows
     /// its pid can monitor it, link to it and end it. Other processes than these cannot
     /// be spawned here: that is refused with `notsup`. A caller that reads its answers
-    /// slowly keeps the room of its calls until there is room for them.
+    /// slowly keeps the room of its calls until there is room for them, but for no longer
+    /// than [`net_ticktime`](crate::NodeConfig::net_ticktime).
     ///
     /// The name `rex` is taken from then on. Must be called within a tokio runtime; the
     /// functions run on it.

@@ -162,8 +162,10 @@ async fn perform(inner: Arc<Inner>, served: Arc<Served>, message: bytes::Bytes, 
     let answer = asker.and_then(|asker| asker.answer(&outcome.rex_reply()));
     drop(message);
     if let Some((to, reply)) = answer {
-        // A caller that cannot be reached does not wait any more.
-        let _ = inner.send_encoded(own_pid::CALLER, to, &reply).await;
+        // A caller that cannot be reached does not wait any more, and one that reads
+        // nothing keeps no place from others.
+        let sent = inner.send_encoded(own_pid::CALLER, to, &reply);
+        let _ = tokio::time::timeout(inner.config.net_ticktime, sent).await;
     }
     drop(place);
 }

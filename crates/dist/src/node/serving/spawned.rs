@@ -202,8 +202,10 @@ impl Spawned {
         };
         drop(args);
         let sender = self.inner.links().senders.get(&self.link).cloned();
+        // Who reads nothing for so long loses the link, and keeps no place from others.
         if let Some(sender) = sender {
-            sender.room().await;
+            let patience = self.inner.config.net_ticktime;
+            let _ = tokio::time::timeout(patience, sender.room()).await;
         }
         self.inner.links().end_process(self.number, &reason);
         drop(self.place);
