@@ -55,7 +55,7 @@ async fn server_that_fails_or_does_not_answer_leaves_nothing_behind() {
     };
     let called = pair.node.gen_call(&silent, &request, short).await;
     assert_eq!(called.unwrap_err().kind(), "timeout");
-    assert_eq!(pair.info(&mailbox, &silent, "monitored_by").await, "[]");
+    assert_eq!(pair.our_monitors(&mailbox, &silent).await, 0);
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn reply_may_come_from_another_node() {
         reply.unwrap(),
         Term::from(Atom::from(placed("b@host").as_str()))
     );
-    assert_eq!(pair.info(&mailbox, &front, "monitored_by").await, "[]");
+    assert_eq!(pair.our_monitors(&mailbox, &front).await, 0);
 }
 
 #[tokio::test]

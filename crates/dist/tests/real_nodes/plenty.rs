@@ -60,7 +60,7 @@ async fn hundred_thousand_monitors_of_a_process_are_set_released_and_fire() {
     let pair = Pair::start().await;
     let mailbox = pair.open();
     let code = "Count = fun Count() -> receive count -> \
-            {monitored_by, Who} = process_info(self(), monitored_by), Box ! length(Who), Count(); \
+            {monitored_by, Who} = process_info(self(), monitored_by), Box ! length([By || By <- Who, node(By) =/= node()]), Count(); \
             stop -> ok end end, Count()";
     let pid = pair.spawn(&mailbox, code).await;
     let count = async |expected: usize| {
