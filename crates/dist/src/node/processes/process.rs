@@ -332,10 +332,7 @@ impl Process {
         let broken =
             |arrival: &Arrival| matches!(arrival, Arrival::LinkBroken { from, .. } if from == pid);
         self.inbox.flush(broken);
-        let is_it = |(key, state): (&(LinkId, Pid), &Linked)| {
-            (key.1 == *pid && *state == Linked::Active).then(|| key.clone())
-        };
-        let key = self.links.iter().find_map(is_it)?;
+        let key = self.active_link(pid)?;
         let (link, to) = (key.0, raw(pid.clone()));
         let frame = match id(link) {
             Some(id) => {
@@ -403,12 +400,17 @@ impl Process {
         ended.into_iter().chain(self.demonitor(number)).collect()
     }
 
-    /// Ends a process that we are linked to.
-    fn end_linked(&mut self, pid: &Pid) -> Option<Outgoing> {
+    /// The link that stands to a process, by which it is known.
+    fn active_link(&self, pid: &Pid) -> Option<(LinkId, Pid)> {
         let is_it = |(key, state): (&(LinkId, Pid), &Linked)| {
             (key.1 == *pid && *state == Linked::Active).then(|| key.clone())
         };
-        let key = self.links.iter().find_map(is_it)?;
+        self.links.iter().find_map(is_it)
+    }
+
+    /// Ends a process that we are linked to.
+    fn end_linked(&mut self, pid: &Pid) -> Option<Outgoing> {
+        let key = self.active_link(pid)?;
         self.drop_link(&key, Linked::Active);
         let frame = signals::exit(&self.pid, &raw(key.1), ATOM_ABANDONED);
         Some((key.0, frame))
