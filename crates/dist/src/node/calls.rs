@@ -15,6 +15,7 @@ use pgmesh_name::NodeName;
 use tokio::sync::oneshot;
 
 use super::abstract_code::{atom, list, tuple};
+use super::gen_server::ALIAS;
 use super::{Identity, Inner, Node, own_pid, own_reference};
 use crate::CallError;
 use crate::link::{Control, LinkId, frame_of};
@@ -180,7 +181,6 @@ impl Calls {
 
 /// The reference in a tag: the tag itself, or `[alias | Reference]`.
 fn reference_of(tag: RawTerm<'_>) -> RawTerm<'_> {
-    const ALIAS: &[u8] = b"\x6c\0\0\0\x01\x77\x05alias";
     let reference = tag.bytes().strip_prefix(ALIAS);
     reference.map_or(tag, RawTerm::unscanned)
 }

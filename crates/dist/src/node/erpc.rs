@@ -7,6 +7,7 @@ use eetf::Reference;
 use pgmesh_name::NodeName;
 
 use super::abstract_code::{atom, list};
+use super::gen_server::is_atom;
 use super::processes::Arrival;
 use super::{CallLimits, Class, Exception, Mailbox, Node};
 use crate::spawn_error::Raised;
@@ -156,10 +157,6 @@ fn outcome(peer: &NodeName, result: &Reference, reason: Term) -> Result<Term, Er
         }
         _ => signal(Term::Tuple(tuple)),
     })
-}
-
-fn is_atom(term: &Term, text: &str) -> bool {
-    matches!(term, Term::Atom(atom) if atom.name == text)
 }
 
 #[cfg(test)]

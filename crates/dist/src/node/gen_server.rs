@@ -23,7 +23,7 @@ const GEN_CALL: &[u8] = b"\x68\x03\x77\x09$gen_call";
 /// `{'$gen_cast', `
 const GEN_CAST: &[u8] = b"\x68\x02\x77\x09$gen_cast";
 /// `[alias | `
-const ALIAS: &[u8] = b"\x6c\0\0\0\x01\x77\x05alias";
+pub(super) const ALIAS: &[u8] = b"\x6c\0\0\0\x01\x77\x05alias";
 
 /// A message to a process that is to behave as a `gen_server`.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +111,7 @@ impl Caller {
     }
 }
 
-fn is_atom(term: &Term, text: &str) -> bool {
+pub(super) fn is_atom(term: &Term, text: &str) -> bool {
     matches!(term, Term::Atom(atom) if atom.name == text)
 }
 

@@ -12,7 +12,7 @@ use pgmesh_name::NodeName;
 use super::destination::{Destination, Place, ServerRef};
 use super::processes::{Arrival, Inbox, Opened, Process, raw};
 use super::sending::{check, encoded};
-use super::{Links, Node, own_pid, own_reference};
+use super::{Inner, Links, Node, own_pid, own_reference};
 use crate::link::{LinkId, signals};
 use crate::terms::{self, Term, TermError};
 use crate::{MailboxEnded, RegisterError, SendError};
@@ -109,14 +109,7 @@ impl Node {
     }
 
     fn open_mailbox(&self, name: Option<&str>, limit: usize) -> Result<Mailbox, RegisterError> {
-        let inner = &self.inner;
-        let identity = inner.identity.get().ok_or(RegisterError::NoNodeName)?;
-        let mut links = inner.links();
-        // Under the lock: what `stop` did not see must not live behind it.
-        if inner.stopped.is_cancelled() {
-            return Err(RegisterError::NodeStopped);
-        }
-        let Opened { number, pid, inbox } = links.processes.open(identity, name, limit)?;
+        let Opened { number, pid, inbox } = self.inner.open_process(name, limit)?;
         Ok(Mailbox {
             node: self.clone(),
             number,
@@ -136,6 +129,22 @@ impl Node {
     /// Cancel safe: dropped before it returns, it has sent nothing.
     pub async fn send(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
         self.inner.send(own_pid::CALLER, to.into(), message).await
+    }
+}
+
+impl Inner {
+    pub(super) fn open_process(
+        &self,
+        name: Option<&str>,
+        limit: usize,
+    ) -> Result<Opened, RegisterError> {
+        let identity = self.identity.get().ok_or(RegisterError::NoNodeName)?;
+        let mut links = self.links();
+        // Under the lock: what `stop` did not see must not live behind it.
+        if self.stopped.is_cancelled() {
+            return Err(RegisterError::NodeStopped);
+        }
+        links.processes.open(identity, name, limit)
     }
 }
 

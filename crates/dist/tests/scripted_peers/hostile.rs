@@ -26,7 +26,7 @@ fn good_frames() -> Vec<Vec<u8>> {
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// Replaces the pid that frames of the corpus are sent to, sometimes.
+/// A good frame with something wrong in it, mostly; or no frame at all.
 fn spoiled(rng: &mut Rng, good: &[Vec<u8>], mailbox: &[u8]) -> Vec<u8> {
     let mut frame = rng.choice(good).unwrap().clone();
     match rng.u8(..8) {

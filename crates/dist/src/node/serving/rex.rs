@@ -13,7 +13,7 @@ use super::{Place, Served};
 use crate::link::signals;
 use crate::node::destination::Destination;
 use crate::node::gen_server::Caller;
-use crate::node::processes::{Arrival, Inbox, Opened, Receiver, raw};
+use crate::node::processes::{Arrival, Inbox, Receiver, raw};
 use crate::node::routing::LOCAL;
 use crate::node::sending::message_frame;
 use crate::node::{Inner, own_pid};
@@ -172,15 +172,8 @@ async fn perform(inner: Arc<Inner>, served: Arc<Served>, message: bytes::Bytes, 
 
 impl Inner {
     pub(super) fn open_rex(&self) -> Result<Arc<Inbox>, RegisterError> {
-        let identity = self.identity.get().ok_or(RegisterError::NoNodeName)?;
-        let mut links = self.links();
-        // Under the lock: what `stop` did not see must not live behind it.
-        if self.stopped.is_cancelled() {
-            return Err(RegisterError::NodeStopped);
-        }
-        let limit = self.config.max_mailbox;
-        let Opened { inbox, .. } = links.processes.open(identity, Some(NAME), limit)?;
-        Ok(inbox)
+        let opened = self.open_process(Some(NAME), self.config.max_mailbox)?;
+        Ok(opened.inbox)
     }
 
     fn own_name_atom(&self) -> Option<Vec<u8>> {
