@@ -1,9 +1,9 @@
-//! What a benchmark sends messages to, beside a BEAM and a C node: a hidden node
-//! `ALIVE@localhost` on 127.0.0.1, whose process `bench` answers what the peers of such a
-//! comparison answer.
+//! What a benchmark sends messages to, beside a BEAM and a C node: a hidden node on
+//! 127.0.0.1, `ALIVE@localhost` unless the host is given, too, whose process `bench`
+//! answers what the peers of such a comparison answer.
 //!
 //!     cargo build --release -p pgmesh-dist --example bench-peer
-//!     target/release/examples/bench-peer ALIVE COOKIE
+//!     target/release/examples/bench-peer ALIVE[@HOST] COOKIE
 //!
 //! EPMD's port is in `ERL_EPMD_PORT` if it is not the usual one. To `bench` one sends
 //!
@@ -14,7 +14,8 @@
 //!   `{source_done, Ref}`,
 //! - `{dial, Pid, Ref, Node, N}`, by `{done, Ref, M}` after N links to Node were opened and
 //!   closed, M of them with success,
-//! - `{rpc, Pid, Ref, N}`, by `{done, Ref, M}` after N calls of `erlang:nodes()` on Pid's node.
+//! - `{rpc, Pid, Ref, N}`, by `{done, Ref, M}` after N calls of `erlang:nodes()` on Pid's node,
+//! - `{rpc, Pid, Ref, N, AtOnce}`, by the same after N calls, so many of them at a time.
 
 use std::env;
 use std::error::Error;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use pgmesh_dist::terms::{Atom, BigInteger, Binary, FixInteger, List, Pid, Term, Tuple};
 use pgmesh_dist::{CallLimits, Cookie, Mailbox, Node, NodeConfig, Received, epmd};
 use pgmesh_name::NodeName;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const LIMITS: CallLimits = CallLimits {
@@ -36,9 +38,13 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args().skip(1);
     let (Some(alive), Some(cookie)) = (args.next(), args.next()) else {
-        return Err("usage: bench-peer ALIVE COOKIE".into());
+        return Err("usage: bench-peer ALIVE[@HOST] COOKIE".into());
     };
-    let name = format!("{alive}@localhost").parse()?;
+    let name = if alive.contains('@') {
+        alive.parse()?
+    } else {
+        format!("{alive}@localhost").parse()?
+    };
     let config = NodeConfig {
         listen: "127.0.0.1:0".parse()?,
         epmd_port: match env::var("ERL_EPMD_PORT") {
@@ -118,7 +124,12 @@ impl Bench {
                 self.done(&asking, reference, succeeded).await;
             }
             ("rpc", [reference, count]) => {
-                let succeeded = self.call(&asking.node.name, count).await;
+                let succeeded = self.call(&asking.node.name, count, 1).await;
+                self.done(&asking, reference, succeeded).await;
+            }
+            ("rpc", [reference, count, at_once]) => {
+                let at_once = unsigned(at_once).unwrap_or(1);
+                let succeeded = self.call(&asking.node.name, count, at_once).await;
                 self.done(&asking, reference, succeeded).await;
             }
             _ => {}
@@ -174,20 +185,21 @@ impl Bench {
         matches!(gone, Ok(Ok(Received::NodeDown(_))))
     }
 
-    async fn call(&self, node: &str, count: &Term) -> u64 {
-        let (Ok(node), Some(count)) = (node.parse(), unsigned(count)) else {
+    /// As many callers as calls at once, each with its share.
+    async fn call(&self, node: &str, count: &Term, at_once: u64) -> u64 {
+        let (Ok(node), Some(count)) = (node.parse::<NodeName>(), unsigned(count)) else {
             return 0;
         };
-        let mut succeeded = 0;
-        for _ in 0..count {
-            let call = self
-                .mailbox
-                .node()
-                .call(&node, "erlang", "nodes", Vec::new(), LIMITS);
-            // No nodes are an empty list; an error would be a tuple.
-            succeeded += u64::from(matches!(call.await, Ok(Term::List(List { .. }))));
+        let mut callers = JoinSet::new();
+        for caller in 0..at_once.max(1) {
+            let share = (count + caller) / at_once.max(1);
+            callers.spawn(call_in_turn(
+                self.mailbox.node().clone(),
+                node.clone(),
+                share,
+            ));
         }
-        succeeded
+        callers.join_all().await.iter().sum()
     }
 
     async fn done(&self, to: &Pid, reference: &Term, succeeded: u64) {
@@ -199,6 +211,16 @@ impl Bench {
         // Whoever has gone needs no answer.
         let _ = self.mailbox.send(to, &message).await;
     }
+}
+
+async fn call_in_turn(node: Node, to: NodeName, count: u64) -> u64 {
+    let mut succeeded = 0;
+    for _ in 0..count {
+        let call = node.call(&to, "erlang", "nodes", Vec::new(), LIMITS);
+        // No nodes are an empty list; an error would be a tuple.
+        succeeded += u64::from(matches!(call.await, Ok(Term::List(List { .. }))));
+    }
+    succeeded
 }
 
 fn atom(text: &str) -> Term {
