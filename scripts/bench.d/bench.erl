@@ -14,7 +14,7 @@ main(Names) ->
 
 carried_out(Name) ->
 	Config = lab:open([{priv_dir, os:getenv("BENCH_LOGS")}]),
-	try run(Name, lab:from(Config)) of
+	try (list_to_atom("bench_" ++ Name)):run(lab:from(Config)) of
 		ok -> true
 	catch Class:Reason:Stack ->
 		io:format("~s: could not be measured~n~p~n", [Name, {Class, Reason, Stack}]),
@@ -22,8 +22,3 @@ carried_out(Name) ->
 	after
 		lab:close(Config)
 	end.
-
-run("join", Lab) -> bench_join:run(Lab);
-run("memory", Lab) -> bench_memory:run(Lab);
-run("start", Lab) -> bench_start:run(Lab);
-run("pages", Lab) -> bench_pages:run(Lab).
