@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::asking::measure;
 use crate::cores::Cores;
 use crate::epmd::{Epmd, PACKET_TIMEOUT};
+use crate::results::note;
 use crate::table::{cells, median, row};
 use crate::{Outcome, ROUNDS};
 
@@ -46,6 +47,14 @@ pub(crate) fn compare(programs: [&[&str]; 2], cores: &Cores) -> Outcome<()> {
     ] {
         let values = [value(&figures[0]), value(&figures[1])];
         row(what, &cells(values, digits), values[1] / values[0], target);
+    }
+    for (program, figure) in figures.iter().enumerate() {
+        note(
+            "a lookup beside idle connections, times",
+            program,
+            0,
+            figure.slower,
+        )?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod asking;
 mod cores;
 mod epmd;
 mod idle;
+mod results;
 mod table;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ use std::error::Error;
 use asking::{Figure, measure};
 use cores::Cores;
 use epmd::Epmd;
+use results::note;
 use table::{cells, head, median, row};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -71,6 +73,22 @@ fn compare(programs: [&[&str]; 2], names: usize, cores: &Cores) -> Outcome<()> {
         &registrations,
         target,
     );
+    note_each(&format!("lookups with {names} held"), &lookups)?;
+    note_each(&format!("registrations with {names} held"), &registrations)
+}
+
+fn note_each(what: &str, figures: &[Vec<Figure>; 2]) -> Outcome<()> {
+    for (program, figures) in figures.iter().enumerate() {
+        for (round, figure) in figures.iter().enumerate() {
+            note(&format!("{what}, /s"), program, round, figure.rate)?;
+            note(
+                &format!("CPU for {what}, µs"),
+                program,
+                round,
+                figure.cpu_us,
+            )?;
+        }
+    }
     Ok(())
 }
 
@@ -108,6 +126,15 @@ fn ten_thousand(program: &[&str], cores: &Cores) -> Outcome<()> {
     let before = epmd.memory_mb()?;
     let _many = epmd.hold("m", MANY)?;
     let (many, after) = (cpu("m5000")?, epmd.memory_mb()?);
+    for (names, cpu_us, memory_mb) in [(1, few, before), (MANY, many, after)] {
+        note(
+            &format!("CPU for a lookup with {names} held, µs"),
+            1,
+            0,
+            cpu_us,
+        )?;
+        note(&format!("memory with {names} held, MB"), 1, 0, memory_mb)?;
+    }
     println!(
         "  {:34} {:>10} {:>10}",
         "",
