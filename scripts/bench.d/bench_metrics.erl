@@ -9,7 +9,8 @@
 %% A benchmark's metrics, or those of it that were measured, whatever they are.
 -type table() :: #{name := atom(), benchmark := atom(), title := string(),
 	metrics := [bench_values:metric()] | {all, atom()}, ratio_to => [atom()]}.
--type picture() :: #{file := string(), title := string(), metrics := [bench_values:metric()]}.
+%% Whose bars would leave no room for the others' can be left to the table.
+-type picture() :: #{file := string(), title := string(), metrics := [bench_values:metric()], without => [atom()]}.
 -type description() :: #{title := string(), unit := string(), better := lower | higher | neither,
 	scale := number()}.
 
@@ -66,7 +67,7 @@ pictures() ->
 	#{file => "links-rates.svg", title => "Rates of target and BEAM together (more is better)",
 		metrics => work_metrics("")},
 	#{file => "cli.svg", title => "One call from the command line (less is better)",
-		metrics => [{cli, wall}, {cli, cpu}]},
+		metrics => [{cli, wall}, {cli, cpu}], without => [erl, elixir]},
 	#{file => "memory.svg", title => "Resident memory (less is better)",
 		metrics => [{memory, links_0}, {memory, links_3}, {memory, links_50}, {memory, links_1000}]},
 	#{file => "start.svg", title => "From the start of the program, and from a NOTIFY (less is better)",

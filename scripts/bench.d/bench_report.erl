@@ -62,18 +62,19 @@ write_picture(Values, Docs, #{file := File, title := Title} = Picture) ->
 			ok = file:write_file(Path, unicode:characters_to_binary(bench_svg:panels(Title, Panels)))
 	end.
 
-panels(Values, #{metrics := Metrics}) ->
-	[panel(Metric, Bars) || Metric <- Metrics, Bars <- [bars(Values, Metric)], Bars =/= []].
+panels(Values, #{metrics := Metrics} = Picture) ->
+	Without = maps:get(without, Picture, []),
+	[panel(Metric, Bars) || Metric <- Metrics, Bars <- [bars(Values, Metric, Without)], Bars =/= []].
 
 panel(Metric, Bars) ->
 	#{title := Title, unit := Unit} = bench_metrics:describe(Metric),
 	#{title => Title, unit => Unit, bars => Bars}.
 
-bars(Values, Metric) ->
+bars(Values, Metric, Without) ->
 	#{scale := Scale} = bench_metrics:describe(Metric),
 	[#{label => bench_text:contender(Contender), ours => Contender =:= pgmesh,
 			median => Median * Scale, min => Min * Scale, max => Max * Scale}
-		|| Contender <- bench_values:contenders(Values, [Metric]),
+		|| Contender <- bench_values:contenders(Values, [Metric]) -- Without,
 			#{median := Median, min := Min, max := Max} <- [bench_values:summary(Values, Metric, Contender)]].
 
 %% Tables.
