@@ -5,7 +5,7 @@
 %% write there one after another.
 -module(bench_results).
 
--export([note/4, note/5, fact/2, read/1]).
+-export([note/4, note/5, note_rounds/4, fact/2, read/1]).
 
 -export_type([result/0, value/0]).
 
@@ -23,6 +23,14 @@ note(Benchmark, Metric, Contender, Value) ->
 -spec note(atom(), atom(), atom(), non_neg_integer(), value()) -> ok.
 note(Benchmark, Metric, Contender, Round, Value) ->
 	append({value, Benchmark, Metric, Contender, Round, Value}).
+
+%% One of each round, from the first on; of what was measured side by side the rounds
+%% are the same for all.
+-spec note_rounds(atom(), atom(), atom(), [value()]) -> ok.
+note_rounds(Benchmark, Metric, Contender, Values) ->
+	_ = [ok = note(Benchmark, Metric, Contender, Round, Value)
+		|| {Round, Value} <- lists:zip(lists:seq(1, length(Values)), Values)],
+	ok.
 
 %% What is no figure: the machine, a version, a remark. The last of a key holds.
 -spec fact(atom(), unicode:chardata()) -> ok.
