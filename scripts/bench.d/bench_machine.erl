@@ -32,7 +32,7 @@ find(elixir) ->
 find(java) ->
 	said("java -version 2>&1 | sed -n '1s/.*\"\\(.*\\)\".*/\\1/p'");
 find(postgres) ->
-	said("$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV | head -n 1)/postgres --version");
+	said("$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV | head -n 1)/postgres --version | sed 's/.*PostgreSQL) //'");
 find(rust) ->
 	said("rustc --version");
 find(pgmesh) ->

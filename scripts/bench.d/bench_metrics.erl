@@ -43,7 +43,7 @@ tables() ->
 		metrics => work_metrics(""), ratio_to => [ei, beam]},
 	#{name => links_failed, benchmark => links, title => "links: dials that failed",
 		metrics => [{links, be_dialled_failed}, {links, dial_out_failed}]},
-	#{name => links_busy, benchmark => links, title => "links: how busy the driving BEAM was",
+	#{name => links_busy, benchmark => links, title => "links: share of the asked BEAM's schedulers that was at work",
 		metrics => [{links, rpc1_driver_busy}, {links, rpc64_driver_busy}]},
 	#{name => cli, benchmark => cli, title => "cli: one call from the command line",
 		metrics => [{cli, wall}, {cli, cpu}, {cli, memory}], ratio_to => [erl_call]},
@@ -112,9 +112,9 @@ describe_work(Metric) ->
 
 as_measured("", {_, Title, Unit, Scale}) -> #{title => Title, unit => Unit, better => higher, scale => Scale};
 as_measured("_cpu", {_, Title, _, _}) -> lower(Title, "µs");
-as_measured("_failed", {_, Title, _, _}) -> lower(Title ++ ", failed in a round", "");
+as_measured("_failed", {_, Title, _, _}) -> lower(Title, "in a round");
 as_measured("_driver_busy", {_, Title, _, _}) ->
-	#{title => Title ++ ", share of the driving BEAM's schedulers at work", unit => "%", better => neither, scale => 100}.
+	#{title => Title, unit => "%", better => neither, scale => 100}.
 
 lower(Title, Unit) ->
 	#{title => Title, unit => Unit, better => lower, scale => 1}.

@@ -35,7 +35,7 @@ say(Text) ->
 
 insert(Values, Line) ->
 	case re:run(Line, "^@([a-z_0-9.-]+)@$", [{capture, all_but_first, list}]) of
-		{match, [Name]} -> [part(Values, Name), $\n];
+		{match, [Name]} -> part(Values, Name);
 		nomatch -> [Line, $\n]
 	end.
 
@@ -72,7 +72,7 @@ panel(Metric, Bars) ->
 
 bars(Values, Metric, Without) ->
 	#{scale := Scale} = bench_metrics:describe(Metric),
-	[#{label => bench_text:contender(Contender), ours => Contender =:= pgmesh,
+	[#{label => bench_text:contender(Contender), ours => lists:member(Contender, [pgmesh, pgmesh_tls]),
 			median => Median * Scale, min => Min * Scale, max => Max * Scale}
 		|| Contender <- bench_values:contenders(Values, [Metric]) -- Without,
 			#{median := Median, min := Min, max := Max} <- [bench_values:summary(Values, Metric, Contender)]].

@@ -38,10 +38,10 @@ panels(Title, Panels) ->
 style() ->
 	"<style>\n"
 	"text{font:12px ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fill:#1f2328}\n"
-	".title{font-size:17px;font-weight:600}.panel{font-size:13px;font-weight:600}.soft{fill:#59636e}"
-	".tick{font-size:11px;fill:#59636e}.end{text-anchor:end}.middle{text-anchor:middle}.strong{font-weight:600}\n"
+	".title{font-size:17px;font-weight:600}.panel{font-size:13px;font-weight:600}.soft,.unit{fill:#59636e}"
+	".tick{font-size:11px;fill:#59636e}.unit{font-weight:400}.middle{text-anchor:middle}.strong{font-weight:600}\n"
 	".page{fill:#fff}.ours{fill:#0969da}.other{fill:#afb8c1}.grid{stroke:#d1d9e0}.range{stroke:#1f2328}\n"
-	"@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.soft,.tick{fill:#9198a1}.page{fill:#0d1117}"
+	"@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.soft,.unit,.tick{fill:#9198a1}.page{fill:#0d1117}"
 	".ours{fill:#4493f8}.other{fill:#59636e}.grid{stroke:#3d444d}.range{stroke:#f0f6fc}}\n"
 	"</style>\n".
 
@@ -67,14 +67,18 @@ panel(#{title := Title, unit := Unit, bars := Bars}, X, Y, Width) ->
 	Scale = (Width - ?LABELS - ?VALUES) / End,
 	Top = Y + ?PANEL_HEAD - 8,
 	Bottom = Top + length(Bars) * ?STEP,
-	[text(X, Y + 10, "panel", Title),
-	[tick(Left + Tick * Scale, Top, Bottom, Tick, Unit) || Tick <- Ticks],
+	[panel_title(X, Y + 10, Title, Unit),
+	[tick(Left + Tick * Scale, Top, Bottom, Tick) || Tick <- Ticks],
 	[bar(Bar, X, Left, Top + Index * ?STEP + 3, Scale, Left + End * Scale)
 		|| {Index, Bar} <- lists:zip(lists:seq(0, length(Bars) - 1), Bars)]].
 
-tick(X, Top, Bottom, Tick, Unit) ->
+panel_title(X, Y, Title, Unit) ->
+	io_lib:format("<text x=\"~b\" y=\"~b\" class=\"panel\">~ts <tspan class=\"unit\">~ts</tspan></text>~n",
+		[X, Y, escaped(Title), escaped(Unit)]).
+
+tick(X, Top, Bottom, Tick) ->
 	[io_lib:format("<line class=\"grid\" x1=\"~.1f\" y1=\"~b\" x2=\"~.1f\" y2=\"~b\"/>~n", [X, Top, X, Bottom]),
-	text(X, Bottom + 14, "tick middle", bench_text:quantity(Tick, Unit))].
+	text(X, Bottom + 14, "tick middle", bench_text:number(Tick))].
 
 bar(#{label := Label, ours := Ours, median := Median, min := Min, max := Max}, X, Left, Y, Scale, Right) ->
 	Length = Median * Scale,

@@ -123,12 +123,13 @@ static long call_in_turn(int fd, long count)
 
 	ei_x_new(&arguments);
 	ei_x_encode_empty_list(&arguments);
+	ei_x_new(&result);
 	for (; count > 0; count--) {
-		ei_x_new(&result);
+		result.index = 0;
 		if (ei_rpc(&self, fd, "erlang", "nodes", arguments.buff, arguments.index, &result) >= 0)
 			succeeded++;
-		ei_x_free(&result);
 	}
+	ei_x_free(&result);
 	ei_x_free(&arguments);
 	return succeeded;
 }
