@@ -116,7 +116,7 @@ number(Number) -> bench_text:number(Number).
 judge(Values, {ratio, Metric, Other, Direction, Bound}) ->
 	judge_ratio(bench_values:ratio(Values, Metric, pgmesh, Other), Other, Direction, Bound);
 judge(Values, {crossed, Metric, OtherMetric, Other, Direction, Bound}) ->
-	judge_ratio(crossed(Values, Metric, OtherMetric, Other), Other, Direction, Bound);
+	judge_ratio(bench_values:ratio(Values, Metric, pgmesh, OtherMetric, Other), Other, Direction, Bound);
 judge(Values, {value, Metric, Direction, Bound}) ->
 	judge(Values, {value, Metric, pgmesh, Direction, Bound});
 judge(Values, {value, Metric, Contender, Direction, Bound}) ->
@@ -158,12 +158,6 @@ judge_value(#{median := Median}, Metric, Holds) ->
 
 unknown() ->
 	{"not measured", unknown}.
-
-crossed(Values, Metric, OtherMetric, Other) ->
-	case {bench_values:summary(Values, Metric, pgmesh), bench_values:summary(Values, OtherMetric, Other)} of
-		{#{median := Ours}, #{median := Theirs}} -> #{median => Ours / Theirs, count => 1};
-		_ -> none
-	end.
 
 holds(at_most, Value, Bound) -> Value =< Bound;
 holds(at_least, Value, Bound) -> Value >= Bound;

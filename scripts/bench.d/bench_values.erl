@@ -2,7 +2,7 @@
 -module(bench_values).
 
 -export([load/1, fact/2, benchmarks/1, metrics/2, contenders/2, samples/3, failures/3]).
--export([summary/3, ratio/4]).
+-export([summary/3, ratio/4, ratio/5]).
 
 -export_type([values/0, metric/0, summary/0]).
 
@@ -57,8 +57,13 @@ summary(Values, Metric, Contender) ->
 %% rounds mean nothing, of the medians.
 -spec ratio(values(), metric(), atom(), atom()) -> summary() | none.
 ratio(Values, Metric, Contender, Other) ->
+	ratio(Values, Metric, Contender, Metric, Other).
+
+%% To another metric of the other one.
+-spec ratio(values(), metric(), atom(), metric(), atom()) -> summary() | none.
+ratio(Values, Metric, Contender, OtherMetric, Other) ->
 	Ours = measured(Values, Metric, Contender),
-	Theirs = measured(Values, Metric, Other),
+	Theirs = measured(Values, OtherMetric, Other),
 	case has_rounds(Ours) andalso has_rounds(Theirs) of
 		true -> summary_of([Value / Beside || {Round, Value} <- Ours, {R, Beside} <- Theirs, R =:= Round, Beside > 0]);
 		false -> ratio_of_medians(summary_of([V || {_, V} <- Ours]), summary_of([V || {_, V} <- Theirs]))
