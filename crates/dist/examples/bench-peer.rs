@@ -21,8 +21,9 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use pgmesh_dist::terms::{Atom, BigInteger, Binary, FixInteger, List, Pid, Term, Tuple};
-use pgmesh_dist::{CallLimits, Cookie, Mailbox, Node, NodeConfig, Received, epmd};
+use bytes::Bytes;
+use pgmesh_dist::terms::{List, Pid, RawTerm, Term, Writer};
+use pgmesh_dist::{CallLimits, Cookie, Mailbox, MailboxEnded, Node, NodeConfig, Received, epmd};
 use pgmesh_name::NodeName;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -53,18 +54,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         },
         ..NodeConfig::new(name, Cookie::new(cookie))
     };
-    let (node, mut events) = Node::start(config).await?;
+    let (node, events) = Node::start(config).await?;
     let bench = Bench {
         mailbox: node.register("bench")?,
         dialler: node.mailbox()?,
         sink: None,
     };
     // Events that nobody took would pile up.
-    let drain = async { while events.recv().await.is_some() {} };
-    tokio::select! {
-        outcome = bench.serve() => outcome,
-        () = drain => Ok(()),
-    }
+    drop(events);
+    // A task of its own: the one that blocks has its turn less often.
+    tokio::spawn(bench.serve()).await??;
+    Ok(())
 }
 
 struct Bench {
@@ -81,12 +81,15 @@ struct Sink {
 }
 
 impl Bench {
-    async fn serve(mut self) -> Result<(), Box<dyn Error>> {
+    async fn serve(mut self) -> Result<(), MailboxEnded> {
         loop {
-            match self.mailbox.recv().await? {
-                Received::Message(Term::Binary(_)) => self.count().await,
-                Received::Message(Term::Tuple(question)) => self.answer(question.elements).await,
-                _ => {}
+            if let Received::Message(message) = self.mailbox.recv().await? {
+                let message = message.as_term();
+                if message.binary().is_some() {
+                    self.count().await;
+                } else {
+                    self.answer(message).await;
+                }
             }
         }
     }
@@ -97,74 +100,70 @@ impl Bench {
         };
         sink.count += 1;
         if sink.count.is_multiple_of(sink.every) {
-            let (to, count) = (sink.to.clone(), sink.count);
-            self.send(&to, tuple([atom("ack"), number(count)])).await;
+            let ack = Writer::new().tuple(2).atom("ack").integer(sink.count);
+            let to = sink.to.clone();
+            self.send(to, ack).await;
         }
     }
 
-    async fn answer(&mut self, question: Vec<Term>) {
-        let mut parts = question.into_iter();
-        let (Some(Term::Atom(what)), Some(Term::Pid(asking))) = (parts.next(), parts.next()) else {
+    /// Answers `{What, Pid, …}`.
+    async fn answer(&mut self, question: RawTerm<'_>) {
+        let Some([what, asking, third]) = question.tuple_start() else {
             return;
         };
-        let parts: Vec<_> = parts.collect();
-        match (what.name.as_str(), parts.as_slice()) {
-            ("ping", [reference]) => {
-                let pong = tuple([atom("pong"), reference.clone()]);
-                self.send(&asking, pong).await;
+        let (Some(what), Some(asking)) = (what.atom(), asking.pid()) else {
+            return;
+        };
+        match what {
+            "ping" => self.reply(asking, "pong", third).await,
+            "sink" => self.begin_sink(asking, third).await,
+            "source" => {
+                if let Some([_, _, reference, count, size]) = question.tuple() {
+                    self.pour(&asking, count, size).await;
+                    self.reply(asking, "source_done", reference).await;
+                }
             }
-            ("sink", [every]) => self.begin_sink(asking, every).await,
-            ("source", [reference, count, size]) => {
-                self.pour(&asking, count, size).await;
-                let done = tuple([atom("source_done"), reference.clone()]);
-                self.send(&asking, done).await;
+            "dial" => {
+                if let Some([_, _, reference, node, count]) = question.tuple() {
+                    let succeeded = self.dial(node, count).await;
+                    self.done(asking, reference, succeeded).await;
+                }
             }
-            ("dial", [reference, Term::Atom(node), count]) => {
-                let succeeded = self.dial(&node.name, count).await;
-                self.done(&asking, reference, succeeded).await;
-            }
-            ("rpc", [reference, count]) => {
-                let succeeded = self.call(&asking.node.name, count, 1).await;
-                self.done(&asking, reference, succeeded).await;
-            }
-            ("rpc", [reference, count, at_once]) => {
-                let at_once = unsigned(at_once).unwrap_or(1);
-                let succeeded = self.call(&asking.node.name, count, at_once).await;
-                self.done(&asking, reference, succeeded).await;
-            }
+            "rpc" => self.call(asking, question).await,
             _ => {}
         }
     }
 
-    async fn begin_sink(&mut self, asking: Pid, every: &Term) {
-        let Some(count) = unsigned(every).filter(|every| *every > 0) else {
+    async fn begin_sink(&mut self, asking: Pid, every: RawTerm<'_>) {
+        let Some(every) = every.unsigned().filter(|every| *every > 0) else {
             return;
         };
-        let ready = tuple([atom("sink_ready"), every.clone()]);
-        self.send(&asking, ready).await;
+        let ready = Writer::new().tuple(2).atom("sink_ready");
+        self.send(asking.clone(), ready.integer(every)).await;
         self.sink = Some(Sink {
             to: asking,
-            every: count,
+            every,
             count: 0,
         });
     }
 
-    async fn pour(&self, to: &Pid, count: &Term, size: &Term) {
-        let size = unsigned(size).and_then(|size| usize::try_from(size).ok());
-        let (Some(count), Some(size)) = (unsigned(count), size) else {
+    async fn pour(&self, to: &Pid, count: RawTerm<'_>, size: RawTerm<'_>) {
+        let size = size.unsigned().and_then(|size| usize::try_from(size).ok());
+        let (Some(count), Some(size)) = (count.unsigned(), size) else {
             return;
         };
-        let drop_of_it = Term::from(Binary::from(vec![b'y'; size]));
+        let drop_of_it = Bytes::from(vec![b'y'; size]);
         for _ in 0..count {
             // Whoever has gone needs no more.
-            if self.mailbox.send(to, &drop_of_it).await.is_err() {
+            if self.mailbox.send(to, drop_of_it.clone()).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn dial(&self, node: &str, count: &Term) -> u64 {
-        let (Ok(node), Some(count)) = (node.parse(), unsigned(count)) else {
+    async fn dial(&self, node: RawTerm<'_>, count: RawTerm<'_>) -> u64 {
+        let node = node.atom().and_then(|node| node.parse().ok());
+        let (Some(node), Some(count)) = (node, count.unsigned()) else {
             return 0;
         };
         let mut succeeded = 0;
@@ -186,30 +185,40 @@ impl Bench {
     }
 
     /// As many callers as calls at once, each with its share.
-    async fn call(&self, node: &str, count: &Term, at_once: u64) -> u64 {
-        let (Ok(node), Some(count)) = (node.parse::<NodeName>(), unsigned(count)) else {
-            return 0;
+    async fn call(&self, asking: Pid, question: RawTerm<'_>) {
+        let Some([_, _, reference, count]) = question.tuple_start() else {
+            return;
         };
+        let at_once = question.tuple().and_then(|[_, _, _, _, n]| n.unsigned());
+        let (Ok(node), Some(count)) = (asking.node.name.parse::<NodeName>(), count.unsigned())
+        else {
+            return;
+        };
+        let at_once = at_once.unwrap_or(1).max(1);
         let mut callers = JoinSet::new();
-        for caller in 0..at_once.max(1) {
-            let share = (count + caller) / at_once.max(1);
-            callers.spawn(call_in_turn(
-                self.mailbox.node().clone(),
-                node.clone(),
-                share,
-            ));
+        for caller in 0..at_once {
+            let (from, share) = (self.mailbox.node().clone(), (count + caller) / at_once);
+            callers.spawn(call_in_turn(from, node.clone(), share));
         }
-        callers.join_all().await.iter().sum()
+        let succeeded = callers.join_all().await.iter().sum();
+        self.done(asking, reference, succeeded).await;
     }
 
-    async fn done(&self, to: &Pid, reference: &Term, succeeded: u64) {
-        let done = tuple([atom("done"), reference.clone(), number(succeeded)]);
-        self.send(to, done).await;
+    async fn done(&self, to: Pid, reference: RawTerm<'_>, succeeded: u64) {
+        let done = Writer::new().tuple(3).atom("done").raw(reference);
+        self.send(to, done.integer(succeeded)).await;
     }
 
-    async fn send(&self, to: &Pid, message: Term) {
+    async fn reply(&self, to: Pid, what: &str, reference: RawTerm<'_>) {
+        let reply = Writer::new().tuple(2).atom(what).raw(reference);
+        self.send(to, reply).await;
+    }
+
+    async fn send(&self, to: Pid, message: Writer) {
         // Whoever has gone needs no answer.
-        let _ = self.mailbox.send(to, &message).await;
+        if let Ok(message) = message.finish() {
+            let _ = self.mailbox.send(to, message).await;
+        }
     }
 }
 
@@ -221,26 +230,4 @@ async fn call_in_turn(node: Node, to: NodeName, count: u64) -> u64 {
         succeeded += u64::from(matches!(call.await, Ok(Term::List(List { .. }))));
     }
     succeeded
-}
-
-fn atom(text: &str) -> Term {
-    Term::from(Atom::from(text))
-}
-
-fn tuple<const N: usize>(elements: [Term; N]) -> Term {
-    Term::from(Tuple::from(Vec::from(elements)))
-}
-
-fn number(number: u64) -> Term {
-    match i32::try_from(number) {
-        Ok(number) => Term::from(FixInteger::from(number)),
-        Err(_) => Term::from(BigInteger::from(number)),
-    }
-}
-
-fn unsigned(term: &Term) -> Option<u64> {
-    match term {
-        Term::FixInteger(FixInteger { value }) => u64::try_from(*value).ok(),
-        _ => None,
-    }
 }

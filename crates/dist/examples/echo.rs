@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{{echo, '{name}'}} answers {{Pid, Message}}");
     loop {
         match mailbox.recv().await? {
-            Received::Message(message) => answer(&mailbox, message).await,
+            Received::Message(message) => answer(&mailbox, message.decode()?).await,
             other => println!("received {other:?}"),
         }
     }

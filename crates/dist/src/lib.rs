@@ -19,7 +19,7 @@
 //! mailbox.monitor(shell).await?;
 //! mailbox.send(shell, &Term::from(Atom::from("hello"))).await?;
 //! match mailbox.recv().await? {
-//!     Received::Message(term) => drop(term),
+//!     Received::Message(message) => println!("{}", message.decode()?),
 //!     Received::Down { reason, .. } => drop(reason),
 //!     _ => {}
 //! }
@@ -74,7 +74,7 @@ pub use link::{LinkId, Traffic};
 pub use mailbox_error::{MailboxEnded, RegisterError, SendError};
 pub use node::{
     Answer, CallLimits, Caller, Class, Counters, Destination, Direction, Exception, Functions,
-    GenServer, Introduced, Listen, ListenError, Mailbox, MeshIntent, MultiReplies, Node,
+    GenServer, Introduced, Listen, ListenError, Mailbox, MeshIntent, Message, MultiReplies, Node,
     NodeConfig, NodeEvent, NodeEvents, NodeTraffic, PeerInfo, Probed, Received, Request, ServerRef,
     Turn,
 };

@@ -38,7 +38,7 @@ fn atom(text: &str) -> Term {
 
 async fn message(mailbox: &Mailbox) -> Term {
     match mailbox.recv().await.unwrap() {
-        Received::Message(term) => term,
+        Received::Message(message) => message.decode().unwrap(),
         other => panic!("no message: {other:?}"),
     }
 }

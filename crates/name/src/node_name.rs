@@ -1,6 +1,8 @@
 //! `alive@host`, checked.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,12 +15,25 @@ const MAX_BYTES: usize = 255;
 /// Cheap to clone. Ordered byte by byte over the whole name, the order in which
 /// the handshake settles a simultaneous connect (erl_dist_protocol, "Distribution
 /// Handshake", step 3).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeName {
     text: Arc<str>,
     // Bytes before the `@`. Equal texts have equal positions, so the derived
     // comparisons hold.
     alive_len: usize,
+}
+
+/// As its text, so that maps can be asked for one.
+impl Hash for NodeName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl Borrow<str> for NodeName {
+    fn borrow(&self) -> &str {
+        &self.text
+    }
 }
 
 /// Long names carry a domain or an address as host, short names a bare label.

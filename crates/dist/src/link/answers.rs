@@ -131,9 +131,8 @@ pub(crate) fn let_go(request: RawTerm<'_>, to: RawTerm<'_>, flags: u8, pid: RawT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::frames::take_frame;
+    use crate::link::body_of;
     use crate::terms::VERSION;
-    use bytes::BytesMut;
 
     const ATOM_EMPTY: &[u8] = &[119, 0];
     // <0.1.0> of a@h, as the pid of a caller.
@@ -148,9 +147,7 @@ mod tests {
         let Answered::With(frame) = answered else {
             panic!("no answer: {answered:?}");
         };
-        take_frame(&mut BytesMut::from(frame), 999)
-            .unwrap()
-            .unwrap()
+        frame.slice_ref(body_of(&frame))
     }
 
     #[test]

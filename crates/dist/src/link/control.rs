@@ -99,142 +99,74 @@ impl<'a> Control<'a> {
     /// passed over, and the link stays up.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         let rest = body.strip_prefix(&[PASS_THROUGH, VERSION])?;
-        let (control, rest) = RawTerm::split(rest).ok()?;
+        let (operation, parts, rest) = take_apart(rest)?;
         let payload = || Some(RawTerm::unscanned(rest.strip_prefix(&[VERSION])?));
-        let op = operation(control)?;
-        Some(match op {
-            2 | 22 | 33 => {
-                let [_, _, to] = control.tuple()?;
+        Some(match (operation, parts.as_slice()) {
+            (2 | 22 | 33, &[_, to]) | (12 | 23 | 34, &[_, to, _]) => {
                 let message = payload()?;
                 Self::Send { to, message }
             }
-            12 | 23 | 34 => {
-                let [_, _, to, _token] = control.tuple()?;
-                let message = payload()?;
-                Self::Send { to, message }
-            }
-            6 => {
-                let [_, _from, _, name] = control.tuple()?;
+            (6, &[_, _, name]) | (16, &[_, _, name, _]) => {
                 let (to_name, message) = (name.atom()?, payload()?);
                 Self::RegSend { to_name, message }
             }
-            16 => {
-                let [_, _from, _, name, _token] = control.tuple()?;
-                let (to_name, message) = (name.atom()?, payload()?);
-                Self::RegSend { to_name, message }
-            }
-            1 => {
-                let [_, from, to] = control.tuple()?;
-                Self::Link { from, to }
-            }
-            4 => {
-                let [_, from, to] = control.tuple()?;
-                Self::Unlink { from, to }
-            }
-            35 => {
-                let [_, id, from, to] = control.tuple()?;
-                Self::UnlinkId { id, from, to }
-            }
-            36 => {
-                let [_, id, from, to] = control.tuple()?;
-                Self::UnlinkIdAck { id, from, to }
-            }
-            3 => {
-                let [_, from, to, reason] = control.tuple()?;
+            (1, &[from, to]) => Self::Link { from, to },
+            (4, &[from, to]) => Self::Unlink { from, to },
+            (35, &[id, from, to]) => Self::UnlinkId { id, from, to },
+            (36, &[id, from, to]) => Self::UnlinkIdAck { id, from, to },
+            (3, &[from, to, reason]) | (13, &[from, to, _, reason]) => {
                 Self::Exit { from, to, reason }
             }
-            13 => {
-                let [_, from, to, _token, reason] = control.tuple()?;
-                Self::Exit { from, to, reason }
-            }
-            8 => {
-                let [_, from, to, reason] = control.tuple()?;
+            (8, &[from, to, reason]) | (18, &[from, to, _, reason]) => {
                 Self::Exit2 { from, to, reason }
             }
-            18 => {
-                let [_, from, to, _token, reason] = control.tuple()?;
-                Self::Exit2 { from, to, reason }
-            }
-            19 => {
-                let [_, from, to, reference] = control.tuple()?;
-                Self::Monitor {
-                    from,
-                    to,
-                    reference,
-                }
-            }
-            20 => {
-                let [_, from, to, reference] = control.tuple()?;
-                Self::Demonitor {
-                    from,
-                    to,
-                    reference,
-                }
-            }
-            21 => {
-                let [_, _from, to, reference, reason] = control.tuple()?;
-                Self::MonitorExit {
-                    to,
-                    reference,
-                    reason,
-                }
-            }
-            29 => {
-                let [_, request, from, _leader, function, options] = control.tuple()?;
-                let args = payload()?;
-                Self::Spawn(Spawn {
+            (19, &[from, to, reference]) => Self::Monitor {
+                from,
+                to,
+                reference,
+            },
+            (20, &[from, to, reference]) => Self::Demonitor {
+                from,
+                to,
+                reference,
+            },
+            (21, &[_, to, reference, reason]) => Self::MonitorExit {
+                to,
+                reference,
+                reason,
+            },
+            (29, &[request, from, _, function, options])
+            | (30, &[request, from, _, function, options, _]) => Self::Spawn(Spawn {
+                request,
+                from,
+                function,
+                options,
+                args: payload()?,
+            }),
+            (31, &[request, to, flags, result]) | (32, &[request, to, flags, result, _]) => {
+                let flags = u8::try_from(flags.unsigned()?).ok()?;
+                Self::SpawnReply {
                     request,
-                    from,
-                    function,
-                    options,
-                    args,
-                })
+                    to,
+                    flags,
+                    result,
+                }
             }
-            30 => {
-                let [_, request, from, _leader, function, options, _token] = control.tuple()?;
-                let args = payload()?;
-                Self::Spawn(Spawn {
-                    request,
-                    from,
-                    function,
-                    options,
-                    args,
-                })
-            }
-            31 => {
-                let [_, request, to, flags, result] = control.tuple()?;
-                Self::spawn_reply(request, to, flags, result)?
-            }
-            32 => {
-                let [_, request, to, flags, result, _token] = control.tuple()?;
-                Self::spawn_reply(request, to, flags, result)?
-            }
-            37 => Self::altact_signal(control, payload())?,
-            other => Self::Other(other),
+            // It may grow.
+            (37, &[flags, _, to, ..]) => Self::altact_signal(flags, to, payload())?,
+            (1..=4 | 6 | 8 | 12 | 13 | 16 | 18..=23 | 29..=37, _) => return None,
+            (other, _) => Self::Other(other),
         })
     }
 
-    fn spawn_reply(
-        request: RawTerm<'a>,
-        to: RawTerm<'a>,
+    /// OTP 28's signal of many kinds. Not asked for by our flags, but understood.
+    fn altact_signal(
         flags: RawTerm<'a>,
-        result: RawTerm<'a>,
+        to: RawTerm<'a>,
+        message: Option<RawTerm<'a>>,
     ) -> Option<Self> {
-        let flags = u8::try_from(flags.unsigned()?).ok()?;
-        Some(Self::SpawnReply {
-            request,
-            to,
-            flags,
-            result,
-        })
-    }
-
-    /// OTP 28's signal of many kinds: `{37, Flags, Sender, To, ...}`, which may
-    /// grow. Not asked for by our flags, but understood.
-    fn altact_signal(control: RawTerm<'a>, message: Option<RawTerm<'a>>) -> Option<Self> {
         const TO_NAME: u8 = 8;
         const EXIT: u8 = 16;
-        let [_, flags, _sender, to] = control.tuple_start()?;
         let &[97, flags] = flags.bytes() else {
             return None;
         };
@@ -251,12 +183,38 @@ impl<'a> Control<'a> {
     }
 }
 
-/// The first element of a control tuple, whatever its size.
-fn operation(control: RawTerm<'_>) -> Option<u8> {
-    match control.bytes() {
-        [104, _, 97, op, ..] => Some(*op),
-        _ => None,
+/// The elements of a control tuple behind its operation, as many as are looked at.
+struct Parts<'a> {
+    first: [RawTerm<'a>; MAX_PARTS],
+    count: usize,
+}
+
+/// The longest tuple that we know has six; others may have more.
+const MAX_PARTS: usize = 6;
+
+impl<'a> Parts<'a> {
+    fn as_slice(&self) -> &[RawTerm<'a>] {
+        &self.first[..self.count]
     }
+}
+
+/// The operation of a control tuple, its other elements, and what comes behind it: in one
+/// pass and without memory of its own, since every message comes with one.
+fn take_apart(bytes: &[u8]) -> Option<(u8, Parts<'_>, &[u8])> {
+    let (&[104, arity, 97, operation], mut rest) = bytes.split_first_chunk()? else {
+        return None;
+    };
+    let count = usize::from(arity).checked_sub(1)?;
+    let mut first = [RawTerm::unscanned(&[]); MAX_PARTS];
+    for at in 0..count {
+        let (part, after) = RawTerm::split(rest).ok()?;
+        if let Some(place) = first.get_mut(at) {
+            *place = part;
+        }
+        rest = after;
+    }
+    let count = count.min(MAX_PARTS);
+    Some((operation, Parts { first, count }, rest))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! A link: one connection to one node, after the handshake.
 //!
-//! A reader that waits for nothing but the socket, and a writer that sends what
-//! is queued and owns the ticks, side by side in one task. Source: erl_dist_protocol,
-//! "Protocol between Connected Nodes".
+//! One task reads and writes: what is read is handled at once, what is to be sent waits in
+//! a queue that all senders fill and the task empties. Source: erl_dist_protocol, "Protocol
+//! between Connected Nodes".
 
 mod answers;
+mod carrier;
 mod control;
 mod frames;
+mod queue;
 mod reader;
 pub(crate) mod signals;
 mod ticks;
@@ -15,21 +17,28 @@ mod writer;
 
 pub(crate) use answers::{ATOM_ABANDONED, Answered, answer, let_go, monitor_exit};
 pub(crate) use control::{Control, Spawn};
-pub(crate) use frames::frame_of;
+#[cfg(test)]
+pub(crate) use frames::body_of;
+pub(crate) use frames::{Body, LENGTH};
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use frames::take_frame;
+pub(crate) use reader::fuzz_frames;
 pub use traffic::Traffic;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use crate::error::{Failure, FailureKind};
+use carrier::Carrier;
+use queue::{Batch, Queue};
 use traffic::Counting;
 
 /// Names one link for as long as the process lives; never used twice.
@@ -47,10 +56,12 @@ pub(crate) struct LinkConfig {
 /// What waits to be sent over all links of a node.
 pub(crate) type TotalQueued = Arc<AtomicUsize>;
 
-/// What a queued frame takes beside its bytes.
-const FRAME_OVERHEAD: usize = 128;
 /// A link with less than this waiting reads fast enough, whatever others do.
 const SMALL_QUEUE: usize = 256 * 1024;
+thread_local! {
+    /// Where frames are made, before they are queued.
+    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The sending end of a link. Cheap to clone.
 #[derive(Clone)]
@@ -59,23 +70,28 @@ pub(crate) struct LinkSender {
     pub(crate) unlink_ids: bool,
     /// Whether the peer takes spawn requests.
     pub(crate) spawns: bool,
-    queue: mpsc::UnboundedSender<Bytes>,
     shared: Arc<Shared>,
 }
 
-/// What reader, writer and senders have in common.
+/// What the link's task and its senders have in common.
 struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Bytes that are not written yet.
     queued: AtomicUsize,
     total: TotalQueued,
     max_queued: usize,
     /// Wakes those who wait for [`LinkSender::room`] or [`LinkSender::emptied`].
     drained: Notify,
-    reads: AtomicU64,
-    /// Tells the writer that the peer has ticked.
-    ticked: Notify,
     counting: Counting,
-    over: CancellationToken,
-    failure: std::sync::OnceLock<Failure>,
+    /// Why the link is over, once it is.
+    failure: OnceLock<Failure>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queue: Queue,
+    /// The link's task.
+    waker: Option<Waker>,
 }
 
 impl LinkSender {
@@ -83,17 +99,25 @@ impl LinkSender {
     /// link instead of our memory. The bound holds for each link, and for all of
     /// them together: then it meets those that have something waiting.
     pub(crate) fn send(&self, frame: Bytes) {
-        let cost = cost(&frame);
-        let queued = self.shared.queued.fetch_add(cost, Ordering::Relaxed) + cost;
-        let total = self.shared.total.fetch_add(cost, Ordering::Relaxed) + cost;
-        let max = self.shared.max_queued;
-        if queued > max || (total > max && queued > SMALL_QUEUE) {
-            let detail = format!("the peer leaves {queued} bytes unread");
-            self.shared
-                .end(Failure::new(FailureKind::QueueFull, detail));
-        }
-        // A closed queue means that the link is over, and its end is told elsewhere.
-        let _ = self.queue.send(frame);
+        let len = frame.len();
+        self.shared.push(len, |queue| queue.push_bytes(frame));
+    }
+
+    /// The same with a frame whose body `write` adds to what it is given; it returns what
+    /// comes behind that without being copied.
+    pub(crate) fn send_with<E>(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<Option<Bytes>, E>,
+    ) -> Result<(), E> {
+        FRAME.with_borrow_mut(|frame| {
+            frames::begin(frame);
+            let tail = write(frame)?;
+            let more = tail.as_ref().map_or(0, Bytes::len);
+            frames::finish(frame, more);
+            let len = frame.len() + more;
+            self.shared.push(len, |queue| queue.push(frame, tail));
+            Ok(())
+        })
     }
 
     /// Waits until little enough is queued that [`send`](Self::send) costs no link,
@@ -104,15 +128,13 @@ impl LinkSender {
 
     async fn queued_below(&self, bytes: usize) {
         let shared = &self.shared;
-        loop {
+        let is_below = || shared.queued.load(Ordering::Relaxed) < bytes || shared.is_over();
+        while !is_below() {
             let drained = shared.drained.notified();
-            if shared.queued.load(Ordering::Relaxed) < bytes {
+            if is_below() {
                 return;
             }
-            tokio::select! {
-                () = drained => {}
-                () = shared.over.cancelled() => return,
-            }
+            drained.await;
         }
     }
 
@@ -127,22 +149,74 @@ impl LinkSender {
         self.shared.counting.traffic(queued)
     }
 
-    /// Ends the link; [`LinkTasks::run`] returns why.
+    /// Ends the link; [`LinkTask::run`] returns why.
     pub(crate) fn close(&self, failure: Failure) {
         self.shared.end(failure);
     }
 }
 
-fn cost(frame: &Bytes) -> usize {
-    frame.len() + FRAME_OVERHEAD
+/// A whole frame whose body `write` adds to what it is given, as in
+/// [`LinkSender::send_with`].
+pub(crate) fn frame_with<E>(
+    write: impl FnOnce(&mut Vec<u8>) -> Result<Option<Bytes>, E>,
+) -> Result<Bytes, E> {
+    let mut frame = Vec::new();
+    frames::begin(&mut frame);
+    let tail = write(&mut frame)?;
+    frame.extend_from_slice(&tail.unwrap_or_default());
+    frames::finish(&mut frame, 0);
+    Ok(Bytes::from(frame))
 }
 
 impl Shared {
-    /// A frame has left the queue.
-    fn sent(&self, cost: usize) {
-        let before = self.queued.fetch_sub(cost, Ordering::Relaxed);
-        self.total.fetch_sub(cost, Ordering::Relaxed);
-        let (busy_at, left) = (self.busy_at(), before - cost);
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, len: usize, push: impl FnOnce(&mut Queue)) {
+        if self.is_over() {
+            return;
+        }
+        let queued = self.queued.fetch_add(len, Ordering::Relaxed) + len;
+        let total = self.total.fetch_add(len, Ordering::Relaxed) + len;
+        let max = self.max_queued;
+        if queued > max || (total > max && queued > SMALL_QUEUE) {
+            let detail = format!("the peer leaves {queued} bytes unread");
+            self.end(Failure::new(FailureKind::QueueFull, detail));
+        }
+        let mut waiting = self.waiting();
+        let was_empty = waiting.queue.is_empty();
+        push(&mut waiting.queue);
+        let waker = was_empty.then(|| waiting.waker.take()).flatten();
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Moves what waits to an empty batch; `false` if nothing does.
+    fn take_queued(&self, batch: &mut Batch) -> bool {
+        let mut waiting = self.waiting();
+        let is_there = !waiting.queue.is_empty();
+        if is_there {
+            batch.take(&mut waiting.queue);
+        }
+        is_there
+    }
+
+    /// Has this task woken when something waits, or the link is over.
+    fn wake_for_more(&self, task: &Waker) {
+        let waker = &mut self.waiting().waker;
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(task)) {
+            *waker = Some(task.clone());
+        }
+    }
+
+    /// So many bytes have been written.
+    fn sent(&self, bytes: usize) {
+        let before = self.queued.fetch_sub(bytes, Ordering::Relaxed);
+        self.total.fetch_sub(bytes, Ordering::Relaxed);
+        let (busy_at, left) = (self.busy_at(), before - bytes);
         if left == 0 || (before >= busy_at && left < busy_at) {
             self.drained.notify_waiters();
         }
@@ -153,10 +227,18 @@ impl Shared {
         SMALL_QUEUE.min(self.max_queued / 2)
     }
 
+    fn is_over(&self) -> bool {
+        self.failure.get().is_some()
+    }
+
     /// The first failure is the one that counts.
     fn end(&self, failure: Failure) {
         let _ = self.failure.set(failure);
-        self.over.cancel();
+        let waker = self.waiting().waker.take();
+        self.drained.notify_waiters();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
@@ -168,42 +250,36 @@ impl Drop for Shared {
     }
 }
 
-/// Opens a link's queue; frames sent before [`LinkTasks::run`] wait in it.
-pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, LinkTasks) {
-    let (queue, queued) = mpsc::unbounded_channel();
+/// Opens a link's queue; frames sent before [`LinkTask::run`] wait in it.
+pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, LinkTask) {
     let shared = Arc::new(Shared {
+        waiting: Mutex::default(),
         queued: AtomicUsize::new(0),
         total: Arc::clone(total),
         max_queued: config.max_queued,
         drained: Notify::new(),
-        reads: AtomicU64::new(0),
-        ticked: Notify::new(),
         counting: Counting::default(),
-        over: CancellationToken::new(),
-        failure: std::sync::OnceLock::new(),
+        failure: OnceLock::new(),
     });
     let sender = LinkSender {
         unlink_ids: true,
         spawns: true,
-        queue,
         shared: Arc::clone(&shared),
     };
-    let tasks = LinkTasks {
-        queued,
+    let task = LinkTask {
         shared,
         config: *config,
     };
-    (sender, tasks)
+    (sender, task)
 }
 
 /// A link that was opened, ready to run.
-pub(crate) struct LinkTasks {
-    queued: mpsc::UnboundedReceiver<Bytes>,
+pub(crate) struct LinkTask {
     shared: Arc<Shared>,
     config: LinkConfig,
 }
 
-impl LinkTasks {
+impl LinkTask {
     /// Carries the link until it ends, and says why it did. `handle` gets the
     /// body of every frame that is no tick and must not block; `received` are
     /// bytes that came with the handshake.
@@ -211,30 +287,19 @@ impl LinkTasks {
         self,
         stream: S,
         received: BytesMut,
-        handle: impl FnMut(Bytes),
+        handle: impl FnMut(Body<'_>),
     ) -> Failure
     where
-        S: AsyncRead + AsyncWrite + Send + 'static,
+        S: AsyncRead + AsyncWrite,
     {
-        let (read_half, write_half) = tokio::io::split(stream);
-        let shared = Arc::clone(&self.shared);
-        let write = writer::write(write_half, self.queued, &shared, self.config.net_ticktime);
-        let read = reader::read(read_half, received, &shared, self.config.max_frame, handle);
-        // In turns: under a flood either half would use up the task's budget.
-        let both = async {
-            tokio::select! {
-                failure = read => failure,
-                failure = write => failure,
-            }
+        let mut stream = pin!(stream);
+        let shared = &*self.shared;
+        let mut carrier = Carrier::new(&self.config, received, shared, handle);
+        let failure = match carrier.begin() {
+            Ok(()) => poll_fn(|cx| carrier.poll(cx, stream.as_mut())).await,
+            Err(failure) => failure,
         };
-        let failure = tokio::select! {
-            biased;
-            () = shared.over.cancelled() => None,
-            failure = both => Some(failure),
-        };
-        if let Some(failure) = failure {
-            shared.end(failure);
-        }
+        shared.end(failure);
         let ended = shared.failure.get().cloned();
         ended.unwrap_or_else(Failure::closed_by_peer)
     }
@@ -255,7 +320,7 @@ mod tests {
         let (_sender, tasks) = open(&config, &TotalQueued::default());
         let (ours, mut theirs) = duplex(1024);
         // Ticks without end: there is always something to read.
-        let link = tokio::spawn(tasks.run(join(repeat(0), ours), BytesMut::new(), drop));
+        let link = tokio::spawn(tasks.run(join(repeat(0), ours), BytesMut::new(), |_| {}));
         let mut ticks = [0; 12];
         let limit = Duration::from_secs(10);
         let read = tokio::time::timeout(limit, theirs.read_exact(&mut ticks)).await;
@@ -273,11 +338,11 @@ mod tests {
         let (sender, tasks) = open(&config, &TotalQueued::default());
         sender.send(frames::frame(&[b"ab"]));
         sender.send(frames::frame(&[b"c"]));
-        assert_eq!(sender.traffic().queued_bytes, 7 + 6 + 2 * 128);
+        assert_eq!(sender.traffic().queued_bytes, 7 + 6);
         let (ours, mut theirs) = duplex(1024);
         // A message came with the handshake, and a tick behind it.
         let received = BytesMut::from(&b"\0\0\0\x02pq\0\0\0\0"[..]);
-        let link = tokio::spawn(tasks.run(ours, received, drop));
+        let link = tokio::spawn(tasks.run(ours, received, |_| {}));
         let limit = Duration::from_secs(10);
         // Both messages, and the tick after the first interval without a write.
         let mut written = [0; 7 + 6 + 4];
@@ -293,7 +358,7 @@ mod tests {
     }
 
     /// A link whose peer reads nothing, and what its queue is told to hold.
-    fn stuck(total: &TotalQueued, frames: usize) -> (LinkSender, LinkTasks) {
+    fn stuck(total: &TotalQueued, frames: usize) -> (LinkSender, LinkTask) {
         let config = LinkConfig {
             net_ticktime: Duration::from_secs(60),
             max_frame: 1024,
@@ -311,12 +376,12 @@ mod tests {
         let total = TotalQueued::default();
         let (small, _small_tasks) = stuck(&total, 1);
         let links: Vec<_> = (0..10).map(|_| stuck(&total, 400)).collect();
-        let ended = |sender: &LinkSender| sender.shared.over.is_cancelled();
+        let ended = |sender: &LinkSender| sender.shared.is_over();
         assert!(links.iter().any(|(sender, _)| ended(sender)));
         small.send(Bytes::from_static(&[0; 1024]));
         assert!(!ended(&small));
         drop(links);
         let left = total.load(Ordering::Relaxed);
-        assert_eq!(left, 2 * (1024 + FRAME_OVERHEAD), "only the small one's");
+        assert_eq!(left, 2 * 1024, "only the small one's");
     }
 }

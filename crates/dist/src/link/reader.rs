@@ -1,55 +1,314 @@
 //! The receiving half of a link.
+//!
+//! All links of a thread read into one buffer, and small frames are handled where they lie
+//! in it: a read brings hundreds of them, and a link that is silent keeps no memory for
+//! what may come. The rest of a large frame is read to where it stays, so that its message
+//! is passed on without being copied; the memory is used again once the message is gone.
 
-use std::sync::atomic::Ordering;
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use bytes::{BufMut as _, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use super::Shared;
-use super::frames::take_frame;
+use super::frames::{Body, LENGTH, believed, body_len, room_for, split_frame};
 use crate::error::Failure;
 
-/// Room for a read; many small frames come with one.
-const READ_SIZE: usize = 16 * 1024;
-/// A buffer that grew beyond this for one large frame is given back after it.
-const KEEP_SIZE: usize = 64 * 1024;
+/// Room for a read.
+const READ_SIZE: usize = 64 * 1024;
+/// Frames from this size on get memory of their own.
+const LARGE: usize = 16 * 1024;
+/// What is read when another large frame is likely: enough for its head.
+const HEAD_SIZE: usize = 512;
+/// Buffers of large frames that are kept to be used again.
+const SPARES: usize = 2;
 
-/// Reads frames until the stream ends or breaks the rules.
-pub(super) async fn read(
-    mut stream: impl AsyncRead + Unpin,
-    mut buffer: BytesMut,
-    shared: &Shared,
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
+}
+
+/// Puts frames together.
+pub(super) struct Reader {
+    /// The beginning of a frame whose end has not come yet.
+    begun: BytesMut,
+    /// What is left of the buffers of large frames, whose messages may be in use yet.
+    spares: Vec<BytesMut>,
+    /// Whether the last frame was a large one.
+    expects_large: bool,
     max_frame: usize,
-    mut handle: impl FnMut(Bytes),
-) -> Failure {
-    let counting = &shared.counting;
-    counting.received_bytes.add(buffer.len());
-    loop {
-        loop {
-            match take_frame(&mut buffer, max_frame) {
-                Ok(Some(body)) if body.is_empty() => {
-                    counting.received_ticks.add(1);
-                    shared.ticked.notify_one();
-                }
-                Ok(Some(body)) => {
-                    counting.received_messages.add(1);
-                    handle(body);
-                }
-                Ok(None) => break,
-                Err(failure) => return failure,
+    reads: u64,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    messages: usize,
+    ticks: usize,
+    /// Whether more is likely to be there, and others should have their turn before it.
+    pub(super) has_more: bool,
+}
+
+impl Progress {
+    pub(super) fn has_ticks(self) -> bool {
+        self.ticks > 0
+    }
+}
+
+impl Reader {
+    /// `received` came with the handshake.
+    pub(super) fn new(received: BytesMut, max_frame: usize) -> Self {
+        Self {
+            begun: received,
+            spares: Vec::new(),
+            expects_large: false,
+            max_frame,
+            reads: 0,
+        }
+    }
+
+    /// How often anything was read.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// Handles the frames that are whole already.
+    pub(super) fn begin(
+        &mut self,
+        shared: &Shared,
+        handle: &mut impl FnMut(Body<'_>),
+    ) -> Result<Progress, Failure> {
+        let received = std::mem::take(&mut self.begun);
+        shared.counting.received_bytes.add(received.len());
+        self.take_frames(&received, shared, handle)
+    }
+
+    /// Reads once, and handles the frames that are whole then.
+    pub(super) fn poll_read<S: AsyncRead>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut S>,
+        shared: &Shared,
+        handle: &mut impl FnMut(Body<'_>),
+    ) -> Poll<Result<Progress, Failure>> {
+        let begun = body_len(&self.begun, self.max_frame)?.map(|body| LENGTH + body);
+        match begun {
+            Some(frame) if frame >= LARGE => self.poll_large(cx, stream, frame, shared, handle),
+            _ => self.poll_small(cx, stream, shared, handle),
+        }
+    }
+
+    fn poll_small<S: AsyncRead>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut S>,
+        shared: &Shared,
+        handle: &mut impl FnMut(Body<'_>),
+    ) -> Poll<Result<Progress, Failure>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let is_next = self.expects_large && self.begun.is_empty();
+            let room = if is_next { HEAD_SIZE } else { buffer.len() };
+            let mut buffer = ReadBuf::new(&mut buffer[..room]);
+            buffer.put_slice(&self.begun);
+            let before = buffer.filled().len();
+            ready!(stream.poll_read(cx, &mut buffer)).map_err(|error| Failure::io(&error))?;
+            let is_full = buffer.remaining() == 0;
+            let bytes = buffer.filled();
+            self.count(bytes.len() - before, shared)?;
+            self.begun.clear();
+            let mut progress = self.take_frames(bytes, shared, handle)?;
+            progress.has_more = is_full;
+            Poll::Ready(Ok(progress))
+        })
+    }
+
+    /// Reads no further than to the frame's end, so that nothing has to be moved.
+    fn poll_large<S: AsyncRead>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut S>,
+        frame: usize,
+        shared: &Shared,
+        handle: &mut impl FnMut(Body<'_>),
+    ) -> Poll<Result<Progress, Failure>> {
+        let missing = frame - self.begun.len();
+        if self.begun.capacity() == self.begun.len() {
+            let believed = frame.min(believed(self.begun.len()));
+            self.begun.reserve(believed - self.begun.len());
+        }
+        let read = poll_read_buf(stream, cx, &mut (&mut self.begun).limit(missing));
+        let count = ready!(read).map_err(|error| Failure::io(&error))?;
+        self.count(count, shared)?;
+        let is_whole = count == missing;
+        if is_whole {
+            self.finish_large(handle);
+            shared.counting.received_messages.add(1);
+        }
+        // The message is best taken while it is in the processor's cache.
+        Poll::Ready(Ok(Progress {
+            has_more: is_whole,
+            ..Progress::default()
+        }))
+    }
+
+    fn finish_large(&mut self, handle: &mut impl FnMut(Body<'_>)) {
+        let mut frame = std::mem::take(&mut self.begun);
+        let body = frame.split().freeze().slice(LENGTH..);
+        handle(Body::Whole(&body));
+        if self.spares.len() == SPARES {
+            self.spares.remove(0);
+        }
+        self.spares.push(frame);
+        self.expects_large = true;
+    }
+
+    fn count(&mut self, count: usize, shared: &Shared) -> Result<(), Failure> {
+        if count == 0 {
+            return Err(Failure::closed_by_peer());
+        }
+        self.reads += 1;
+        shared.counting.received_bytes.add(count);
+        Ok(())
+    }
+
+    /// Handles what is whole, and keeps the rest.
+    fn take_frames(
+        &mut self,
+        mut bytes: &[u8],
+        shared: &Shared,
+        handle: &mut impl FnMut(Body<'_>),
+    ) -> Result<Progress, Failure> {
+        let mut progress = Progress::default();
+        while let Some((body, rest)) = split_frame(bytes, self.max_frame)? {
+            if body.is_empty() {
+                progress.ticks += 1;
+            } else {
+                progress.messages += 1;
+                self.expects_large = body.len() >= LARGE;
+                handle(Body::Borrowed(body));
+            }
+            bytes = rest;
+        }
+        shared.counting.received_messages.add(progress.messages);
+        shared.counting.received_ticks.add(progress.ticks);
+        self.keep(bytes)?;
+        Ok(progress)
+    }
+
+    /// Keeps the beginning of a frame, in a buffer for all of it if that is large.
+    fn keep(&mut self, begun: &[u8]) -> Result<(), Failure> {
+        match body_len(begun, self.max_frame)? {
+            Some(body) if LENGTH + body >= LARGE => {
+                self.begun = match self.spare(LENGTH + body) {
+                    Some(mut spare) => {
+                        spare.extend_from_slice(begun);
+                        spare
+                    }
+                    None => room_for(LENGTH + body, begun),
+                };
+            }
+            _ => self.begun.extend_from_slice(begun),
+        }
+        Ok(())
+    }
+
+    /// A buffer of a frame of about this size, whose message is gone.
+    fn spare(&mut self, frame: usize) -> Option<BytesMut> {
+        let is_free = |spare: &mut BytesMut| {
+            spare.try_reclaim(frame) && spare.capacity() <= frame.saturating_mul(2)
+        };
+        let free = self.spares.iter_mut().position(is_free)?;
+        Some(self.spares.swap_remove(free))
+    }
+
+    /// Gives back what a link does not need while nothing comes.
+    pub(super) fn shrink(&mut self) {
+        self.spares = Vec::new();
+        if self.begun.is_empty() {
+            self.begun = BytesMut::new();
+        }
+    }
+}
+
+/// Frames in pieces, as a socket gives them.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_frames(pieces: &[&[u8]]) {
+    let config = super::LinkConfig {
+        net_ticktime: std::time::Duration::from_secs(60),
+        max_frame: 4 * LARGE,
+        max_queued: 1024,
+    };
+    let (sender, _) = super::open(&config, &super::TotalQueued::default());
+    let mut reader = Reader::new(BytesMut::new(), config.max_frame);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let (mut received, mut messages) = (0, 0);
+    for piece in pieces {
+        let mut stream = *piece;
+        received += piece.len();
+        let mut handle = |body: Body<'_>| messages += body.bytes().len();
+        // A slice ends as a stream does that its peer has closed.
+        while !stream.is_empty() {
+            let read =
+                reader.poll_read(&mut cx, Pin::new(&mut stream), &sender.shared, &mut handle);
+            let Poll::Ready(Ok(_)) = read else {
+                return;
+            };
+        }
+        assert!(reader.begun.capacity() <= believed(received));
+    }
+    assert!(messages <= received);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::frames::frame;
+
+    /// What is handled of these bytes, in reads of so many.
+    fn handled(bytes: &[u8], at_once: usize) -> Vec<(Vec<u8>, *const u8)> {
+        let config = crate::link::LinkConfig {
+            net_ticktime: std::time::Duration::from_secs(60),
+            max_frame: 4 * 1024 * 1024,
+            max_queued: 1024,
+        };
+        let (sender, _) = crate::link::open(&config, &crate::link::TotalQueued::default());
+        let mut reader = Reader::new(BytesMut::new(), config.max_frame);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut bodies = Vec::new();
+        for mut stream in bytes.chunks(at_once) {
+            let mut handle =
+                |body: Body<'_>| bodies.push((body.bytes().to_vec(), body.bytes().as_ptr()));
+            while !stream.is_empty() {
+                let stream = Pin::new(&mut stream);
+                let read = reader.poll_read(&mut cx, stream, &sender.shared, &mut handle);
+                assert!(matches!(read, Poll::Ready(Ok(_))));
             }
         }
-        if buffer.is_empty() && buffer.capacity() > KEEP_SIZE {
-            buffer = BytesMut::new();
+        let traffic = sender.traffic();
+        assert_eq!(traffic.received_bytes, bytes.len() as u64);
+        assert_eq!(traffic.received_messages, bodies.len() as u64);
+        bodies
+    }
+
+    #[test]
+    fn frames_of_all_sizes_come_out_however_they_are_read() {
+        let sizes = [1, 3, LARGE - 5, LARGE, 7, 100_000, 65_536, 900_000, 2, 40];
+        let bodies: Vec<_> = sizes.iter().map(|size| vec![9; *size]).collect();
+        let frames: Vec<_> = bodies.iter().map(|body| frame(&[body])).collect();
+        let bytes = frames.concat();
+        for at_once in [1_000_000, 4096, 1021, 13] {
+            let handled = handled(&bytes, at_once);
+            let handled: Vec<_> = handled.iter().map(|(body, _)| &body[1..]).collect();
+            assert_eq!(handled, bodies, "in reads of {at_once}");
         }
-        buffer.reserve(READ_SIZE);
-        match stream.read_buf(&mut buffer).await {
-            Ok(0) => return Failure::closed_by_peer(),
-            Ok(count) => {
-                counting.received_bytes.add(count);
-                shared.reads.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(error) => return Failure::io(&error),
-        }
+    }
+
+    #[test]
+    fn memory_of_a_large_frame_is_used_again() {
+        let frames = frame(&[&vec![9; 100_000]]).repeat(4);
+        let handled = handled(&frames, 50_000);
+        assert!(handled.iter().all(|(_, at)| *at == handled[0].1));
     }
 }

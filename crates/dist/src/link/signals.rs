@@ -5,9 +5,10 @@
 //! Connected Nodes".
 
 use bytes::Bytes;
+use eetf::{Pid, Reference};
 
 use super::frames::frame;
-use crate::terms::VERSION;
+use crate::terms::{TermError, VERSION, write_atom, write_pid, write_reference};
 
 /// The empty atom, in places that are not used.
 const UNUSED: &[u8] = &[119, 0];
@@ -21,14 +22,44 @@ pub(crate) fn send(to: &[u8], message: &[&[u8]]) -> Bytes {
     with_message(2, &[UNUSED, to], message)
 }
 
+/// Begins a message to a process; the message itself comes behind it.
+pub(crate) fn begin_send(frame: &mut Vec<u8>, to: &Pid) -> Result<(), TermError> {
+    frame.extend_from_slice(&[VERSION, 104, 3, 97, 2, 119, 0]);
+    write_pid(frame, to)?;
+    frame.push(VERSION);
+    Ok(())
+}
+
+/// Begins a message to whoever has this name; `write_from` adds the sender's pid.
+pub(crate) fn begin_send_to_name(
+    frame: &mut Vec<u8>,
+    write_from: impl FnOnce(&mut Vec<u8>),
+    name: &str,
+) -> Result<(), TermError> {
+    frame.extend_from_slice(&[VERSION, 104, 4, 97, 6]);
+    write_from(frame);
+    frame.extend_from_slice(UNUSED);
+    write_atom(frame, name)?;
+    frame.push(VERSION);
+    Ok(())
+}
+
+/// Begins a message to whoever made this alias.
+pub(crate) fn begin_send_to_alias(
+    frame: &mut Vec<u8>,
+    write_from: impl FnOnce(&mut Vec<u8>),
+    alias: &Reference,
+) -> Result<(), TermError> {
+    frame.extend_from_slice(&[VERSION, 104, 3, 97, 33]);
+    write_from(frame);
+    write_reference(frame, alias)?;
+    frame.push(VERSION);
+    Ok(())
+}
+
 /// A message to whoever has this name, an atom.
 pub(crate) fn send_to_name(from: &[u8], name: &[u8], message: &[&[u8]]) -> Bytes {
     with_message(6, &[from, UNUSED, name], message)
-}
-
-/// A message to whoever made this alias, a reference.
-pub(crate) fn send_to_alias(from: &[u8], alias: &[u8], message: &[&[u8]]) -> Bytes {
-    with_message(33, &[from, alias], message)
 }
 
 pub(crate) fn link(from: &[u8], to: &[u8]) -> Bytes {
@@ -118,13 +149,11 @@ fn control(operation: u8, parts: &[&[u8]]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{Control, Spawn, take_frame};
+    use crate::link::{Control, Spawn, body_of, frame_with};
     use crate::terms::RawTerm;
-    use bytes::BytesMut;
 
-    fn body(frame: Bytes) -> Bytes {
-        let body = take_frame(&mut BytesMut::from(frame), 999);
-        body.unwrap().unwrap()
+    fn body(frame: &Bytes) -> Bytes {
+        frame.slice_ref(body_of(frame))
     }
 
     #[test]
@@ -143,10 +172,6 @@ mod tests {
                     to_name: "x",
                     message,
                 },
-            ),
-            (
-                send_to_alias(a, b, &[&[106]]),
-                Control::Send { to, message },
             ),
             (link(a, b), Control::Link { from, to }),
             (unlink(a, b), Control::Unlink { from, to }),
@@ -201,14 +226,47 @@ mod tests {
                 Control::UnlinkIdAck { id, from, to },
             ),
         ] {
-            assert_eq!(Control::parse(&body(frame)), Some(control));
+            assert_eq!(Control::parse(&body(&frame)), Some(control));
         }
+    }
+
+    #[test]
+    fn messages_that_are_begun_are_read() {
+        let pid = Pid::new("a@h", 1, 2, 3);
+        let alias = Reference {
+            node: eetf::Atom::from("a@h"),
+            id: vec![1, 2, 3],
+            creation: 4,
+        };
+        let from = |frame: &mut Vec<u8>| frame.extend_from_slice(&[97, 1]);
+        let (mut to_pid, mut to_alias) = (Vec::new(), Vec::new());
+        write_pid(&mut to_pid, &pid).unwrap();
+        write_reference(&mut to_alias, &alias).unwrap();
+        let with = |begin: &dyn Fn(&mut Vec<u8>) -> Result<(), TermError>| {
+            let frame = frame_with(|frame| {
+                begin(frame)?;
+                frame.push(106);
+                Ok::<_, TermError>(None)
+            });
+            body(&frame.unwrap())
+        };
+        let message = RawTerm::unscanned(&[106]);
+        let sent = with(&|frame| begin_send(frame, &pid));
+        let to = RawTerm::unscanned(&to_pid);
+        assert_eq!(Control::parse(&sent), Some(Control::Send { to, message }));
+        let sent = with(&|frame| begin_send_to_alias(frame, from, &alias));
+        let to = RawTerm::unscanned(&to_alias);
+        assert_eq!(Control::parse(&sent), Some(Control::Send { to, message }));
+        let sent = with(&|frame| begin_send_to_name(frame, from, "x"));
+        let to_name = "x";
+        let expected = Control::RegSend { to_name, message };
+        assert_eq!(Control::parse(&sent), Some(expected));
     }
 
     #[test]
     fn ids_of_unlinks_are_whole() {
         for id in [1, 255, 256, u64::MAX] {
-            let body = body(unlink_id(id, &[97, 1], &[97, 2]));
+            let body = body(&unlink_id(id, &[97, 1], &[97, 2]));
             let Some(Control::UnlinkId { id: read, .. }) = Control::parse(&body) else {
                 panic!("no unlink");
             };

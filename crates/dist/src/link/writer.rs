@@ -1,160 +1,139 @@
 //! The sending half of a link.
 
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::io::AsyncWrite;
+use tokio::time::{Interval, MissedTickBehavior};
 
+use super::Shared;
 use super::frames::TICK;
+use super::queue::Batch;
 use super::ticks::{INTENSITY, TickClock, TickDue};
-use super::{Shared, cost};
 use crate::error::{Failure, FailureKind};
 
-/// Frames joined into one write, up to about this many bytes.
-const JOINED: usize = 64 * 1024;
-/// Frames taken from the queue at once.
-const BATCH: usize = 128;
+/// Writes before others have their turn.
+const WRITES: usize = 16;
 
 /// Writes what is queued, ticks, and notices a peer that fell silent.
-pub(super) async fn write(
-    mut stream: impl AsyncWrite + Unpin,
-    mut queue: mpsc::UnboundedReceiver<Bytes>,
-    shared: &Shared,
+pub(super) struct Writer {
+    batch: Batch,
+    unflushed: bool,
+    writes: u64,
+    clock: TickClock,
     net_ticktime: Duration,
-) -> Failure {
-    let mut interval = tokio::time::interval(net_ticktime / INTENSITY);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval.reset();
-    let mut outgoing = Outgoing::default();
-    let (mut clock, mut writes) = (TickClock::default(), 0);
-    loop {
-        tokio::select! {
-            written = stream.write_buf(&mut outgoing.current), if outgoing.has_more() => {
-                match written {
-                    Ok(count) => shared.counting.sent_bytes.add(count),
-                    Err(error) => return Failure::io(&error),
-                }
-                outgoing.written(shared);
-                writes += 1;
-                if !outgoing.has_more() && let Err(error) = stream.flush().await {
-                    return Failure::io(&error);
-                }
-            }
-            count = queue.recv_many(&mut outgoing.waiting, BATCH), if !outgoing.has_more() => {
-                // No sender is left: the node itself is gone.
-                if count == 0 {
-                    return Failure::new(FailureKind::ClosedByUs, "this node has stopped");
-                }
-                outgoing.join();
-            }
-            () = shared.ticked.notified() => {
-                if clock.on_tick(writes) == TickDue::Tick {
-                    outgoing.tick(shared);
-                }
-            }
-            _ = interval.tick() => {
-                match clock.on_interval(shared.reads.load(Ordering::Relaxed), writes) {
-                    TickDue::Nothing => {}
-                    TickDue::Tick => outgoing.tick(shared),
-                    TickDue::PeerIsGone => {
-                        let detail = format!("nothing was heard for {net_ticktime:?}");
-                        return Failure::new(FailureKind::TickTimeout, detail);
-                    }
-                }
-            }
+    interval: Interval,
+}
+
+impl Writer {
+    pub(super) fn new(net_ticktime: Duration) -> Self {
+        let mut interval = tokio::time::interval(net_ticktime / INTENSITY);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        interval.reset();
+        Self {
+            batch: Batch::default(),
+            unflushed: false,
+            writes: 0,
+            clock: TickClock::default(),
+            net_ticktime,
+            interval,
         }
     }
-}
 
-/// Bytes on their way out: one buffer being written, and frames behind it.
-#[derive(Default)]
-struct Outgoing {
-    current: Bytes,
-    /// What `current` counted for in the queue.
-    current_cost: usize,
-    /// How many frames are in it; a tick is none.
-    current_frames: usize,
-    waiting: Vec<Bytes>,
-    /// How many of `waiting` have been moved to `current`.
-    moved: usize,
-}
+    /// Writes until nothing waits, the stream takes no more, or others have their turn.
+    pub(super) fn poll_write<S: AsyncWrite>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: Pin<&mut S>,
+        shared: &Shared,
+    ) -> Poll<Failure> {
+        for _ in 0..WRITES {
+            if self.batch.is_empty() && !shared.take_queued(&mut self.batch) {
+                return self.poll_flush(cx, stream);
+            }
+            let written = if self.batch.has_many() && stream.is_write_vectored() {
+                let (slices, count) = self.batch.slices();
+                stream.as_mut().poll_write_vectored(cx, &slices[..count])
+            } else {
+                stream.as_mut().poll_write(cx, self.batch.first())
+            };
+            match ready!(written) {
+                Ok(0) => return Poll::Ready(Failure::closed_by_peer()),
+                Ok(count) => self.written(count, shared),
+                Err(error) => return Poll::Ready(Failure::io(&error)),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 
-impl Outgoing {
-    fn has_more(&self) -> bool {
-        self.current.has_remaining()
+    /// Ready only if it fails.
+    fn poll_flush<S: AsyncWrite>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut S>,
+    ) -> Poll<Failure> {
+        if self.unflushed {
+            if let Err(error) = ready!(stream.poll_flush(cx)) {
+                return Poll::Ready(Failure::io(&error));
+            }
+            self.unflushed = false;
+        }
+        Poll::Pending
+    }
+
+    fn written(&mut self, count: usize, shared: &Shared) {
+        let frames = self.batch.advance(count);
+        self.writes += 1;
+        self.unflushed = true;
+        shared.counting.sent_bytes.add(count);
+        shared.counting.sent_messages.add(frames);
+        shared.sent(count);
+    }
+
+    /// The peer has ticked.
+    pub(super) fn on_tick(&mut self, shared: &Shared) {
+        if self.clock.on_tick(self.writes) == TickDue::Tick {
+            self.tick(shared);
+        }
+    }
+
+    /// Looks, once an interval, at how often the link was read. Returns whether an interval
+    /// is over, or why the link is.
+    pub(super) fn poll_interval(
+        &mut self,
+        cx: &mut Context<'_>,
+        reads: u64,
+        shared: &Shared,
+    ) -> Poll<Result<(), Failure>> {
+        ready!(self.interval.poll_tick(cx));
+        match self.clock.on_interval(reads, self.writes) {
+            TickDue::Nothing => {}
+            TickDue::Tick => self.tick(shared),
+            TickDue::PeerIsGone => {
+                let detail = format!("nothing was heard for {:?}", self.net_ticktime);
+                let failure = Failure::new(FailureKind::TickTimeout, detail);
+                return Poll::Ready(Err(failure));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Ticks, unless something is on its way that says as much.
     fn tick(&mut self, shared: &Shared) {
-        if !self.has_more() {
-            self.current = TICK;
+        if self.batch.is_empty() {
+            self.batch.tick();
+            // Given back when it is written.
+            shared.queued.fetch_add(TICK.len(), Ordering::Relaxed);
+            shared.total.fetch_add(TICK.len(), Ordering::Relaxed);
             shared.counting.sent_ticks.add(1);
         }
     }
 
-    fn written(&mut self, shared: &Shared) {
-        if !self.has_more() {
-            shared.sent(std::mem::take(&mut self.current_cost));
-            let frames = std::mem::take(&mut self.current_frames);
-            shared.counting.sent_messages.add(frames);
-            self.join();
-        }
-    }
-
-    /// Makes the next buffer: a large frame as it is, small ones joined.
-    fn join(&mut self) {
-        let rest = &self.waiting[self.moved..];
-        let mut joined = 0;
-        let mut len = 0;
-        for frame in rest {
-            if joined > 0 && len + frame.len() > JOINED {
-                break;
-            }
-            len += frame.len();
-            joined += 1;
-        }
-        self.current_cost = rest[..joined].iter().map(cost).sum();
-        self.current_frames = joined;
-        self.current = match &rest[..joined] {
-            [] => Bytes::new(),
-            [one] => one.clone(),
-            many => many
-                .iter()
-                .fold(BytesMut::with_capacity(len), join_two)
-                .freeze(),
-        };
-        self.moved += joined;
-        if self.moved == self.waiting.len() {
-            self.waiting.clear();
-            self.moved = 0;
-        }
-    }
-}
-
-fn join_two(mut joined: BytesMut, frame: &Bytes) -> BytesMut {
-    joined.extend_from_slice(frame);
-    joined
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_frames_are_joined_in_order_and_large_ones_left_alone() {
-        let mut outgoing = Outgoing::default();
-        let large = Bytes::from(vec![9; JOINED]);
-        outgoing.waiting = vec![Bytes::from("ab"), Bytes::from("c"), large.clone()];
-        outgoing.join();
-        assert_eq!(outgoing.current, "abc");
-        outgoing.current.clear();
-        outgoing.join();
-        assert_eq!(outgoing.current.as_ptr(), large.as_ptr(), "not copied");
-        outgoing.current.clear();
-        outgoing.join();
-        assert!(!outgoing.has_more() && outgoing.waiting.is_empty());
+    /// Gives back what a link does not need while nothing is sent.
+    pub(super) fn shrink(&mut self) {
+        self.batch.shrink();
     }
 }

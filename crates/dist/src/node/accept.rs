@@ -134,8 +134,8 @@ impl Inner {
     /// not linked.
     fn invent_name(&self, host: &str) -> Status {
         let alive = format!("{:013X}", rand::random::<u64>() >> 12);
-        match format!("{alive}@{host}").parse() {
-            Ok(name) if self.links().table.link(&name).is_none() => Status::Named {
+        match format!("{alive}@{host}").parse::<NodeName>() {
+            Ok(name) if self.links().table.link(name.as_str()).is_none() => Status::Named {
                 name,
                 creation: rand::random_range(super::FIRST_RANDOM_CREATION..=u32::MAX),
             },

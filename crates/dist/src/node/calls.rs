@@ -5,20 +5,15 @@
 //! every release, and each call has a process of its own there, so that a slow
 //! one delays no other.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-use eetf::Atom;
-use erl_dist::message::Message;
 use pgmesh_name::NodeName;
 use tokio::sync::oneshot;
 
-use super::abstract_code::{atom, list, tuple};
-use super::gen_server::ALIAS;
-use super::{Identity, Inner, Node, own_pid, own_reference};
+use super::gen_server::{ALIAS, GEN_CALL};
+use super::{Identity, Inner, Node, QuickMap, own_pid, own_reference};
 use crate::CallError;
-use crate::link::{Control, LinkId, frame_of};
+use crate::link::{Control, LinkId, signals};
 use crate::terms::{self, RawTerm, Term, TermError};
 
 /// How much of a failed call's reason is kept, in bytes.
@@ -26,7 +21,7 @@ const MAX_REASON: usize = 300;
 
 /// Calls that wait for their answer, by the number of their reference.
 #[derive(Default)]
-pub(super) struct Calls(HashMap<u64, Waiting>);
+pub(super) struct Calls(QuickMap<u64, Waiting>);
 
 struct Waiting {
     link: LinkId,
@@ -45,7 +40,7 @@ pub(super) enum Answerer {
     Anybody,
 }
 
-/// What came back: an external term, or too much to take.
+/// What came back: a term without a version byte, or too much to take.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Term(Vec<u8>),
@@ -166,7 +161,7 @@ impl Calls {
         }
         self.finish(number, |call| {
             if result.len() <= call.max_bytes {
-                Answer::Term([&[terms::VERSION], result].concat())
+                Answer::Term(result.to_vec())
             } else {
                 Answer::TooLarge(result.len())
             }
@@ -216,7 +211,8 @@ impl Node {
         limits: CallLimits,
     ) -> Result<Term, CallError> {
         let bytes = self.call_raw(peer, module, function, args, limits).await?;
-        terms::decode(&bytes).map_err(|cause| unreadable(peer, cause))
+        let result = RawTerm::unscanned(&bytes);
+        result.decode().map_err(|cause| unreadable(peer, cause))
     }
 
     /// [`call`](Self::call) with a result of a known shape: `read` takes it from
@@ -230,7 +226,7 @@ impl Node {
         read: impl FnOnce(RawTerm<'_>) -> Option<T>,
     ) -> Result<T, CallError> {
         let bytes = self.call_raw(peer, module, function, args, limits).await?;
-        let result = RawTerm::whole(&bytes).map_err(|cause| unreadable(peer, cause))?;
+        let result = RawTerm::only(&bytes).map_err(|cause| unreadable(peer, cause))?;
         if let Some(reason) = failure(result) {
             return Err(CallError::Failed {
                 peer: peer.clone(),
@@ -240,7 +236,7 @@ impl Node {
         read(result).ok_or_else(|| CallError::Unexpected(peer.clone()))
     }
 
-    /// The result as an external term that nobody has looked at.
+    /// The result as the bytes of a term that nobody has looked at.
     async fn call_raw(
         &self,
         peer: &NodeName,
@@ -253,10 +249,15 @@ impl Node {
         let not_linked = || CallError::NotLinked(peer.clone());
         let identity = inner.identity.get().ok_or_else(not_linked)?;
         let number = inner.next_id();
-        let frame = request(identity, number, module, function, args)
-            .map_err(|_| CallError::Unencodable(peer.clone()))?;
+        let call = Call {
+            identity,
+            number,
+            function: (module, function),
+            args: &args,
+        };
         let answer = inner
-            .send_call(peer, number, frame, limits.answer_bytes)
+            .send_call(peer, &call, limits.answer_bytes)
+            .map_err(|_| CallError::Unencodable(peer.clone()))?
             .ok_or_else(not_linked)?;
         let _guard = CallGuard { inner, number };
         match tokio::time::timeout(limits.time, answer).await {
@@ -286,7 +287,7 @@ pub(super) fn failure(result: RawTerm<'_>) -> Option<String> {
 
 /// A reason as Erlang prints it, or the beginning of it.
 pub(super) fn reason_text(reason: RawTerm<'_>) -> String {
-    match terms::decode(&[&[terms::VERSION], reason.bytes()].concat()) {
+    match reason.decode() {
         Ok(term) => term_text(&term),
         Err(_) => "unreadable".to_owned(),
     }
@@ -318,42 +319,57 @@ impl std::fmt::Write for Beginning {
 }
 
 impl Inner {
+    /// `None` if there is no link.
     fn send_call(
         &self,
         peer: &NodeName,
-        number: u64,
-        frame: Bytes,
+        call: &Call<'_>,
         max_bytes: usize,
-    ) -> Option<oneshot::Receiver<Answer>> {
+    ) -> Result<Option<oneshot::Receiver<Answer>>, TermError> {
         let mut links = self.links();
-        let link = links.table.link(peer)?;
-        links.senders.get(&link)?.send(frame);
-        Some(links.calls.start(number, link, max_bytes, Answerer::Called))
+        let Some(link) = links.table.link(peer.as_str()) else {
+            return Ok(None);
+        };
+        let Some(sender) = links.senders.get(&link) else {
+            return Ok(None);
+        };
+        sender.send_with(|frame| call.write(frame).map(|()| None))?;
+        let calls = &mut links.calls;
+        Ok(Some(calls.start(
+            call.number,
+            link,
+            max_bytes,
+            Answerer::Called,
+        )))
     }
 }
 
-fn request(
-    identity: &Identity,
+/// A call, as it is sent.
+struct Call<'a> {
+    identity: &'a Identity,
     number: u64,
-    module: &str,
-    function: &str,
-    args: Vec<Term>,
-) -> Result<Bytes, TermError> {
-    let pid = own_pid::pid(identity, own_pid::CALLER);
-    let reference = own_reference::reference(identity, number);
-    let args = list(args);
-    terms::check(&args)?;
-    let args = terms::spare_lists(args);
-    let call = tuple(vec![
-        atom("call"),
-        atom(module),
-        atom(function),
-        args,
-        atom("user"),
-    ]);
-    let from = tuple(vec![Term::from(pid.clone()), Term::from(reference)]);
-    let message = tuple(vec![atom("$gen_call"), from, call]);
-    frame_of(Message::reg_send(pid, Atom::from("rex"), message))
+    function: (&'a str, &'a str),
+    args: &'a [Term],
+}
+
+impl Call<'_> {
+    /// `{'$gen_call', {Pid, Ref}, {call, Module, Function, Args, user}}` to `rex`.
+    fn write(&self, frame: &mut Vec<u8>) -> Result<(), TermError> {
+        let write_from =
+            |frame: &mut Vec<u8>| own_pid::write(frame, self.identity, own_pid::CALLER);
+        signals::begin_send_to_name(frame, write_from, "rex")?;
+        frame.extend_from_slice(GEN_CALL);
+        terms::write_tuple_head(frame, 2)?;
+        write_from(frame);
+        own_reference::write(frame, self.identity, self.number);
+        terms::write_tuple_head(frame, 5)?;
+        let (module, function) = self.function;
+        for atom in ["call", module, function] {
+            terms::write_atom(frame, atom)?;
+        }
+        terms::write_list(frame, self.args)?;
+        terms::write_atom(frame, "user")
+    }
 }
 
 #[cfg(test)]
@@ -377,7 +393,7 @@ mod tests {
         calls.answered(LinkId(2), 7, &[97, 2]);
         assert!(answer.try_recv().is_err());
         calls.answered(LinkId(1), 7, &[97, 3]);
-        assert_eq!(answer.try_recv(), Ok(Answer::Term(vec![131, 97, 3])));
+        assert_eq!(answer.try_recv(), Ok(Answer::Term(vec![97, 3])));
         let mut large = calls.start(7, LinkId(1), 2, Answerer::Called);
         calls.answered(LinkId(1), 7, &[104, 1, 106]);
         assert_eq!(large.try_recv(), Ok(Answer::TooLarge(3)));
@@ -394,7 +410,7 @@ mod tests {
         let mut first = calls.start(7, LinkId(1), 2, Answerer::Anybody);
         calls.down(LinkId(2), 7, &[106]);
         calls.answered(LinkId(2), 7, &[97, 1]);
-        assert_eq!(first.try_recv(), Ok(Answer::Term(vec![131, 97, 1])));
+        assert_eq!(first.try_recv(), Ok(Answer::Term(vec![97, 1])));
         for (reason, kept) in [(&[97, 1][..], vec![97, 1]), (&[104, 1, 106], vec![])] {
             let mut ended = calls.start(7, LinkId(1), 2, Answerer::Anybody);
             calls.down(LinkId(1), 7, reason);

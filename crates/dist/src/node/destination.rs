@@ -76,6 +76,17 @@ impl From<&Reference> for Destination {
     }
 }
 
+impl Destination {
+    /// The node that it is on; ours, unnamed, if this is `None`.
+    pub(super) fn node(&self) -> Option<&str> {
+        match self {
+            Self::Process(ServerRef::Pid(pid)) => Some(&pid.node.name),
+            Self::Process(ServerRef::Name { node, .. }) => node.as_ref().map(NodeName::as_str),
+            Self::Alias(alias) => Some(&alias.node.name),
+        }
+    }
+}
+
 /// Which node a signal goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {

@@ -51,7 +51,7 @@ impl Node {
                 // The peer's own dial may bring the link.
                 Err(failure) if leaves_it_to_the_peer(failure.kind) => {
                     inner.wait_while_pending(peer, failure.kind).await;
-                    if inner.links().table.link(peer).is_some() {
+                    if inner.links().table.link(peer.as_str()).is_some() {
                         return Ok(());
                     }
                     if failure.kind != FailureKind::Superseded {
@@ -253,7 +253,7 @@ impl Inner {
                 {
                     let links = self.links();
                     let settled = !announced && !links.table.is_pending(peer);
-                    if links.table.link(peer).is_some() || settled {
+                    if links.table.link(peer.as_str()).is_some() || settled {
                         return;
                     }
                 }

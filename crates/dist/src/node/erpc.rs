@@ -11,7 +11,7 @@ use super::gen_server::is_atom;
 use super::processes::Arrival;
 use super::{CallLimits, Class, Exception, Mailbox, Node};
 use crate::spawn_error::Raised;
-use crate::terms::{self, Term};
+use crate::terms::{RawTerm, Term};
 use crate::{ErpcError, MailboxEnded, SendError, SpawnError};
 
 /// What waits for the answer beside it.
@@ -92,8 +92,7 @@ impl Node {
             let peer = peer.clone();
             ErpcError::Unreadable { peer, cause }
         };
-        let external = [&[terms::VERSION], &reason[..]].concat();
-        let reason = terms::decode(&external).map_err(cause)?;
+        let reason = RawTerm::unscanned(&reason).decode().map_err(cause)?;
         outcome(peer, &result, reason)
     }
 }

@@ -11,15 +11,15 @@ use tokio::sync::oneshot;
 
 use super::calls::{Answer, Answerer, reason_text};
 use super::destination::{Destination, Place, ServerRef};
-use super::processes::{identifier, raw};
+use super::processes::identifier;
 use super::sending::{encoded, message_frame};
 use super::{CallLimits, Identity, Inner, Node, own_pid, own_reference};
 use crate::link::{LinkId, signals};
-use crate::terms::{self, RawTerm, Term, TermError};
+use crate::terms::{RawTerm, Term, TermError};
 use crate::{CallError, SendError};
 
 /// `{'$gen_call', `
-const GEN_CALL: &[u8] = b"\x68\x03\x77\x09$gen_call";
+pub(super) const GEN_CALL: &[u8] = b"\x68\x03\x77\x09$gen_call";
 /// `{'$gen_cast', `
 const GEN_CAST: &[u8] = b"\x68\x02\x77\x09$gen_cast";
 /// `[alias | `
@@ -156,10 +156,11 @@ impl Node {
         inner.reach(place).await?;
         let lost = || CallError::LinkLost(peer.clone());
         let identity = inner.identity.get().ok_or_else(lost)?;
-        let call = GenCall::new(identity, inner.next_id(), server, &request);
+        let call =
+            GenCall::new(identity, inner.next_id(), server, &request).map_err(SendError::from)?;
         let (mut guard, answer) = inner.start_gen_call(place, call, max_bytes)?;
         match answer.await {
-            Ok(Answer::Term(bytes)) => terms::decode(&bytes).map_err(|cause| {
+            Ok(Answer::Term(bytes)) => RawTerm::unscanned(&bytes).decode().map_err(|cause| {
                 let peer = peer.clone();
                 CallError::Unreadable { peer, cause }
             }),
@@ -191,7 +192,9 @@ impl Node {
     ) -> Result<(), SendError> {
         let message = [GEN_CAST, &encoded(request)?].concat();
         let to = Destination::Process(server.into());
-        self.inner.send_encoded(own_pid::CALLER, to, &message).await
+        self.inner
+            .send_encoded(own_pid::CALLER, &to, &message)
+            .await
     }
 
     /// Answers a call that came as [`Request::Call`], as `gen_server:reply/2` does.
@@ -204,7 +207,9 @@ impl Node {
     /// Cancel safe: dropped before it returns, it has sent nothing.
     pub async fn reply(&self, to: &Caller, reply: &Term) -> Result<(), SendError> {
         let (to, message) = to.answer(&encoded(reply)?)?;
-        self.inner.send_encoded(own_pid::CALLER, to, &message).await
+        self.inner
+            .send_encoded(own_pid::CALLER, &to, &message)
+            .await
     }
 }
 
@@ -217,19 +222,25 @@ struct GenCall {
 }
 
 impl GenCall {
-    fn new(identity: &Identity, number: u64, server: ServerRef, request: &[u8]) -> Self {
-        let from = raw(own_pid::pid(identity, own_pid::CALLER));
-        let reference = raw(own_reference::reference(identity, number));
+    fn new(
+        identity: &Identity,
+        number: u64,
+        server: ServerRef,
+        request: &[u8],
+    ) -> Result<Self, TermError> {
+        let (mut from, mut reference) = (Vec::new(), Vec::new());
+        own_pid::write(&mut from, identity, own_pid::CALLER);
+        own_reference::write(&mut reference, identity, number);
         let to = identifier(&server);
         let tag = [ALIAS, &reference].concat();
         let message = [GEN_CALL, &[104, 2], &from, &tag, request].concat();
         let destination = Destination::Process(server);
-        Self {
+        Ok(Self {
             number,
             monitor: signals::monitor(&from, &to, &reference),
-            request: message_frame(identity, own_pid::CALLER, destination, &message),
+            request: message_frame(identity, own_pid::CALLER, &destination, &message)?,
             demonitor: signals::demonitor(&from, &to, &reference),
-        }
+        })
     }
 }
 

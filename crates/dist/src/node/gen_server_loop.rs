@@ -49,7 +49,7 @@ pub enum Turn {
 /// It handles one message at a time, in the order in which they came, so a handler that
 /// waits keeps all others waiting: for what takes long, hand the [`Caller`] to a task
 /// and answer [`Later`](Answer::Later). A call whose request is no term that we read
-/// arrives as [`Received::Unreadable`], and is not answered.
+/// arrives as a message that cannot be decoded, and is not answered.
 ///
 /// ```no_run
 /// # async fn run(node: pgmesh_dist::Node) -> Result<(), Box<dyn std::error::Error>> {
@@ -168,7 +168,10 @@ impl Mailbox {
         aside: &Aside,
         last_words: &mut Option<(Caller, Term)>,
     ) -> Turn {
-        let Received::Message(message) = received else {
+        let Received::Message(message) = &received else {
+            return server.handle_info(received, self).await;
+        };
+        let Ok(message) = message.decode() else {
             return server.handle_info(received, self).await;
         };
         match Request::from(message) {
@@ -188,7 +191,7 @@ impl Mailbox {
             Request::Cast(request) => server.handle_cast(request, self).await,
             Request::Info(message) => match SystemMessage::of(&message) {
                 Some(told) => self.obey(told, aside).await,
-                None => server.handle_info(Received::Message(message), self).await,
+                None => server.handle_info(received, self).await,
             },
         }
     }
@@ -203,7 +206,7 @@ impl Mailbox {
             .place_for(&to)
             .is_ok_and(|place| inner.links().link_to(&place).is_ok());
         let sent = async move {
-            let _ = inner.send_encoded(own_pid::CALLER, to, &message).await;
+            let _ = inner.send_encoded(own_pid::CALLER, &to, &message).await;
         };
         if is_near {
             sent.await;

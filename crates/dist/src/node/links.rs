@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use pgmesh_name::NodeName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -14,7 +13,7 @@ use super::{Direction, Inner, Links, NodeEvent, NodeTraffic, PeerInfo, own_pid};
 use crate::LinkError;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{HandshakeStream, Proven, is_hidden, knows_unlink_id, takes_spawns};
-use crate::link::{self, Answered, Control, LinkId, LinkSender};
+use crate::link::{self, Answered, Body, Control, LinkId, LinkSender};
 
 impl Inner {
     /// Enters a proven connection as a link and carries it until it ends.
@@ -30,7 +29,7 @@ impl Inner {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let link = LinkId(self.next_id());
-        let (mut sender, tasks) = link::open(&self.config.link_config(), &self.queued);
+        let (mut sender, task) = link::open(&self.config.link_config(), &self.queued);
         sender.unlink_ids = knows_unlink_id(proven.flags);
         sender.spawns = takes_spawns(proven.flags);
         let peer = PeerInfo {
@@ -45,8 +44,8 @@ impl Inner {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             let (stream, received) = stream.into_parts();
-            let handle = |body: Bytes| inner.on_body(link, &sender, &body);
-            let failure = tasks.run(stream, received, handle).await;
+            let handle = |body: Body<'_>| inner.on_body(link, &sender, body);
+            let failure = task.run(stream, received, handle).await;
             inner.leave(peer, link, failure);
         });
         true
@@ -93,11 +92,11 @@ impl Inner {
     }
 
     /// Handles one message; runs inside the reader and must not wait.
-    fn on_body(&self, link: LinkId, sender: &LinkSender, body: &[u8]) {
-        let Some(control) = Control::parse(body) else {
-            return self.count_unreadable(body);
+    fn on_body(&self, link: LinkId, sender: &LinkSender, body: Body<'_>) {
+        let Some(control) = Control::parse(body.bytes()) else {
+            return self.count_unreadable(body.bytes());
         };
-        if self.signal(link, &control) {
+        if self.signal(link, &control, body) {
             return;
         }
         if let Control::Spawn(spawn) = &control
@@ -165,7 +164,7 @@ impl Links {
 
     pub(super) fn traffic(&self) -> NodeTraffic {
         let link = |name: &NodeName| {
-            let sender = self.senders.get(&self.table.link(name)?)?;
+            let sender = self.senders.get(&self.table.link(name.as_str())?)?;
             Some((name.clone(), sender.traffic()))
         };
         let links: Vec<_> = self.table.linked().filter_map(link).collect();

@@ -10,11 +10,12 @@ use eetf::{Atom, Pid, Reference};
 use pgmesh_name::NodeName;
 
 use super::destination::{Destination, Place, ServerRef};
+use super::message::Message;
 use super::processes::{Arrival, Inbox, Opened, Process, raw};
 use super::sending::{check, encoded};
 use super::{Inner, Links, Node, own_pid, own_reference};
 use crate::link::{LinkId, signals};
-use crate::terms::{self, Term, TermError};
+use crate::terms::{Payload, RawTerm, Term, TermError};
 use crate::{MailboxEnded, RegisterError, SendError};
 
 const ATOM_NORMAL: &[u8] = b"\x77\x06normal";
@@ -45,14 +46,7 @@ pub struct Mailbox {
 #[non_exhaustive]
 pub enum Received {
     /// A message.
-    Message(Term),
-    /// A message with terms that we do not read.
-    Unreadable {
-        /// As an external term.
-        bytes: Vec<u8>,
-        /// What is wrong with it.
-        cause: TermError,
-    },
+    Message(Message),
     /// An exit signal that a process sent on purpose (`exit/2`).
     Exit {
         /// Who sent it.
@@ -127,8 +121,13 @@ impl Node {
     /// As [`Mailbox::send`].
     ///
     /// Cancel safe: dropped before it returns, it has sent nothing.
-    pub async fn send(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
-        self.inner.send(own_pid::CALLER, to.into(), message).await
+    pub async fn send<'a>(
+        &self,
+        to: impl Into<Destination>,
+        message: impl Into<Payload<'a>>,
+    ) -> Result<(), SendError> {
+        let (to, message) = (to.into(), message.into());
+        self.inner.send(own_pid::CALLER, &to, &message).await
     }
 }
 
@@ -183,7 +182,7 @@ impl Mailbox {
 
     fn received(&self, arrival: Arrival) -> Received {
         match arrival {
-            Arrival::Message(bytes) => message(&bytes),
+            Arrival::Message(bytes) => Received::Message(Message::new(bytes)),
             Arrival::Exit { from, reason } => Received::Exit {
                 from,
                 reason: reason_of(&reason),
@@ -205,7 +204,8 @@ impl Mailbox {
         }
     }
 
-    /// Sends a message.
+    /// Sends a message: a `&Term`, an [`Encoded`](crate::terms::Encoded) term, or `Bytes`,
+    /// which are sent as a binary.
     ///
     /// Dials the receiver's node if there is no link to it, hidden or not, and waits
     /// while much waits to be sent there already. As in Erlang, nobody says whether
@@ -218,10 +218,14 @@ impl Mailbox {
     /// mailbox has ended.
     ///
     /// Cancel safe: dropped before it returns, it has sent nothing.
-    pub async fn send(&self, to: impl Into<Destination>, message: &Term) -> Result<(), SendError> {
-        let inner = &self.node.inner;
+    pub async fn send<'a>(
+        &self,
+        to: impl Into<Destination>,
+        message: impl Into<Payload<'a>>,
+    ) -> Result<(), SendError> {
         self.living()?;
-        inner.send(self.number, to.into(), message).await
+        let (to, message) = (to.into(), message.into());
+        self.node.inner.send(self.number, &to, &message).await
     }
 
     /// Monitors a process: [`Received::Down`] tells its end, once. Dials its node if
@@ -396,7 +400,7 @@ impl Mailbox {
         Reference {
             creation: self.pid.creation,
             node: self.pid.node.clone(),
-            id: own_reference::words(number),
+            id: own_reference::words(number).into(),
         }
     }
 
@@ -443,19 +447,9 @@ impl Drop for Mailbox {
     }
 }
 
-fn message(bytes: &[u8]) -> Received {
-    let bytes = external(bytes);
-    match terms::decode(&bytes) {
-        Ok(term) => Received::Message(term),
-        Err(cause) => Received::Unreadable { bytes, cause },
-    }
-}
-
 fn reason_of(bytes: &[u8]) -> Term {
     let unreadable = |_| Term::from(Atom::from("unreadable"));
-    terms::decode(&external(bytes)).unwrap_or_else(unreadable)
-}
-
-fn external(bytes: &[u8]) -> Vec<u8> {
-    [&[terms::VERSION], bytes].concat()
+    RawTerm::unscanned(bytes)
+        .decode()
+        .unwrap_or_else(unreadable)
 }

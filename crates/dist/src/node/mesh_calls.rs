@@ -293,14 +293,14 @@ mod tests {
     use super::*;
     use crate::terms;
 
-    fn raw(term: Term) -> Vec<u8> {
+    fn raw(term: &Term) -> Vec<u8> {
         terms::encode(term).unwrap().split_off(1)
     }
 
     #[test]
     fn only_a_value_of_erl_eval_is_one() {
         let made = |tag| {
-            raw(code::tuple(vec![
+            raw(&code::tuple(vec![
                 code::atom(tag),
                 code::atom("true"),
                 code::list(vec![]),
@@ -309,14 +309,14 @@ mod tests {
         let read = |bytes: &[u8]| value(RawTerm::unscanned(bytes)).and_then(boolean);
         assert_eq!(read(&made("value")), Some(true));
         assert_eq!(read(&made("other")), None);
-        assert_eq!(read(&raw(code::atom("true"))), None);
+        assert_eq!(read(&raw(&code::atom("true"))), None);
     }
 
     #[test]
     fn programs_can_be_encoded() {
         let name = "b@h".parse().unwrap();
         for args in [connect_unless_stopping(&name), is_partial()] {
-            assert!(terms::encode(code::list(args)).is_ok());
+            assert!(terms::encode(&code::list(args)).is_ok());
         }
     }
 }

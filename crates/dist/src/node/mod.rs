@@ -13,6 +13,7 @@ mod links;
 mod listen;
 mod mailbox;
 mod mesh_calls;
+mod message;
 mod multi_call;
 mod own_pid;
 mod own_reference;
@@ -56,6 +57,7 @@ use link_table::{Attempt, LinkTable};
 pub use listen::{Listen, ListenError};
 pub use mailbox::{Mailbox, Received};
 pub use mesh_calls::{Introduced, MeshIntent};
+pub use message::Message;
 pub use multi_call::MultiReplies;
 use port_lookups::PortLookups;
 pub use probe::Probed;
@@ -303,12 +305,15 @@ struct Identity {
     creation: u32,
 }
 
+/// A map whose keys we choose: others can ask for one, but not fill it.
+type QuickMap<K, V> = foldhash::HashMap<K, V>;
+
 #[derive(Default)]
 struct Links {
     table: LinkTable,
-    senders: HashMap<LinkId, LinkSender>,
-    dials: HashMap<u64, CancellationToken>,
-    watches: HashMap<LinkId, Watch>,
+    senders: QuickMap<LinkId, LinkSender>,
+    dials: QuickMap<u64, CancellationToken>,
+    watches: QuickMap<LinkId, Watch>,
     processes: Processes,
     /// What others may call here.
     served: Option<Arc<Served>>,
@@ -430,7 +435,7 @@ impl Node {
     /// [`NodeEvent::LinkDown`]; the peer may dial us again at once.
     pub fn disconnect(&self, peer: &NodeName) {
         let links = self.inner.links();
-        let link = links.table.link(peer);
+        let link = links.table.link(peer.as_str());
         if let Some(sender) = link.and_then(|link| links.senders.get(&link)) {
             sender.close(Failure::new(FailureKind::ClosedByUs, "closed by us"));
         }

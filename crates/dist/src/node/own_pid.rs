@@ -6,6 +6,7 @@
 use eetf::Pid;
 
 use super::Identity;
+use crate::terms;
 
 /// The number of the pid that makes calls.
 pub(super) const CALLER: u32 = 1;
@@ -19,6 +20,16 @@ pub(super) fn pid(identity: &Identity, number: u32) -> Pid {
     let name = identity.name.as_str();
     let (id, serial) = (number & ID_MASK, number >> ID_BITS);
     Pid::new(name, id, serial, identity.creation)
+}
+
+/// Adds the pid of this number, as [`pid`] makes it. A node name is an atom.
+pub(super) fn write(to: &mut Vec<u8>, identity: &Identity, number: u32) {
+    let name = identity.name.as_str();
+    to.push(88);
+    let _ = terms::write_atom(to, name);
+    for word in [number & ID_MASK, number >> ID_BITS, identity.creation] {
+        to.extend_from_slice(&word.to_be_bytes());
+    }
 }
 
 /// The number in the bytes of a pid of ours; `None` if they are of another life.
@@ -44,14 +55,15 @@ pub(super) fn nth_number(nth: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{self, Term};
 
     fn bytes(number: u32, creation: u32) -> Vec<u8> {
         let name = "a@h".parse().unwrap();
         let identity = Identity { name, creation };
-        terms::encode(Term::from(pid(&identity, number)))
-            .unwrap()
-            .split_off(1)
+        let mut bytes = Vec::new();
+        write(&mut bytes, &identity, number);
+        let tree = terms::Term::from(pid(&identity, number));
+        assert_eq!(bytes, terms::encode(&tree).unwrap()[1..]);
+        bytes
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use eetf::{Atom, Reference};
 
 use super::Identity;
+use crate::terms;
 
 /// NEWER_REFERENCE_EXT of three words.
 const HEAD: [u8; 3] = [90, 0, 3];
@@ -11,15 +12,25 @@ const HEAD: [u8; 3] = [90, 0, 3];
 pub(super) fn reference(identity: &Identity, number: u64) -> Reference {
     Reference {
         node: Atom::from(identity.name.as_str()),
-        id: words(number),
+        id: words(number).into(),
         creation: identity.creation,
     }
 }
 
 /// Low word first; a BEAM uses only 18 bits of the first.
-pub(super) fn words(number: u64) -> Vec<u32> {
+pub(super) fn words(number: u64) -> [u32; 3] {
     let word = |shift: u32, mask: u64| u32::try_from((number >> shift) & mask).unwrap_or_default();
-    vec![word(0, 0x3_FFFF), word(18, 0xFFFF_FFFF), word(50, 0x3FFF)]
+    [word(0, 0x3_FFFF), word(18, 0xFFFF_FFFF), word(50, 0x3FFF)]
+}
+
+/// Adds the reference of this number, as [`reference`] makes it.
+pub(super) fn write(to: &mut Vec<u8>, identity: &Identity, number: u64) {
+    to.extend_from_slice(&HEAD);
+    let _ = terms::write_atom(to, identity.name.as_str());
+    to.extend_from_slice(&identity.creation.to_be_bytes());
+    for word in words(number) {
+        to.extend_from_slice(&word.to_be_bytes());
+    }
 }
 
 /// The number in the bytes of a reference of ours; `None` if they are of another
@@ -43,7 +54,7 @@ pub(super) fn life_and_number(reference: &[u8]) -> Option<(u32, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{self, Term};
+    use crate::terms::Term;
 
     #[test]
     fn reference_carries_the_number_through_one_life() {
@@ -51,7 +62,9 @@ mod tests {
         let identity = Identity { name, creation: 9 };
         for of in [1, 0x3_FFFF, 0x4_0000, u64::MAX >> 1] {
             let term = Term::from(reference(&identity, of));
-            let bytes = terms::encode(term).unwrap().split_off(1);
+            let mut bytes = Vec::new();
+            write(&mut bytes, &identity, of);
+            assert_eq!(bytes, terms::encode(&term).unwrap()[1..]);
             assert_eq!(number(&bytes, 9), Some(of));
             assert_eq!(number(&bytes, 8), None);
             assert_eq!(number(&bytes[..9], 9), None);

@@ -11,12 +11,10 @@ use super::calls::CallAnswer;
 use super::processes::{Outgoing, Receiver};
 use super::{Inner, Links, own_pid, own_reference};
 use crate::MailboxEnded;
-use crate::link::{self, Answered, Control, LinkId};
+use crate::link::{self, Answered, Body, Control, LENGTH, LinkId};
 
 /// The link of the node to itself. Others are counted from 1.
 pub(super) const LOCAL: LinkId = LinkId(0);
-/// Before a frame's body.
-const LENGTH: usize = 4;
 
 impl<'a> Receiver<'a> {
     /// Whom a signal is for, if that could be one who lives here.
@@ -54,21 +52,27 @@ impl<'a> Receiver<'a> {
 
 impl Inner {
     /// Hands a signal to the process that it is for; `false` if it is for none.
-    pub(super) fn signal(&self, link: LinkId, control: &Control<'_>) -> bool {
+    pub(super) fn signal(&self, link: LinkId, control: &Control<'_>, body: Body<'_>) -> bool {
         let creation = self.identity.get().map_or(0, |own| own.creation);
         match Receiver::of(control, creation) {
-            Some(receiver) => self.links().signal(link, receiver, control),
+            Some(receiver) => self.links().signal(link, receiver, control, body),
             None => false,
         }
     }
 }
 
 impl Links {
-    fn signal(&mut self, link: LinkId, receiver: Receiver<'_>, control: &Control<'_>) -> bool {
+    fn signal(
+        &mut self,
+        link: LinkId,
+        receiver: Receiver<'_>,
+        control: &Control<'_>,
+        body: Body<'_>,
+    ) -> bool {
         let Some(number) = self.processes.find(receiver) else {
             return false;
         };
-        let outgoing = self.processes.signal(number, link, control);
+        let outgoing = self.processes.signal(number, link, control, body);
         self.post(outgoing);
         true
     }
@@ -88,13 +92,18 @@ impl Links {
 
     /// What follows from a frame of ours to ourselves.
     fn arrive_here(&mut self, frame: &Bytes) -> Vec<Outgoing> {
-        let Some(control) = frame.get(LENGTH..).and_then(Control::parse) else {
+        if frame.len() < LENGTH {
+            return Vec::new();
+        }
+        let body = frame.slice(LENGTH..);
+        let Some(control) = Control::parse(&body) else {
             return Vec::new();
         };
         let creation = self.processes.creation();
         let receiver = Receiver::of(&control, creation);
         if let Some(number) = receiver.and_then(|receiver| self.processes.find(receiver)) {
-            return self.processes.signal(number, LOCAL, &control);
+            let body = Body::Whole(&body);
+            return self.processes.signal(number, LOCAL, &control, body);
         }
         if let Control::Spawn(spawn) = &control
             && let Some(reply) = self.spawn_here(LOCAL, spawn)

@@ -98,7 +98,7 @@ impl Node {
     /// returns [`CallError::LinkLost`].
     pub fn unwatch(&self, peer: &NodeName) {
         let mut links = self.inner.links();
-        if let Some(link) = links.table.link(peer) {
+        if let Some(link) = links.table.link(peer.as_str()) {
             links.end_watch(link);
         }
     }
@@ -140,7 +140,7 @@ impl Inner {
     fn begin_watch(self: &Arc<Self>, peer: &NodeName) -> Option<(Starting, oneshot::Receiver<()>)> {
         let (begun, receiver) = oneshot::channel();
         let mut links = self.links();
-        let link = links.table.link(peer)?;
+        let link = links.table.link(peer.as_str())?;
         links.end_watch(link);
         let number = links.processes.open_watch();
         let watch = Watch {
@@ -371,12 +371,12 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn raw(term: Term) -> Vec<u8> {
+    fn raw(term: &Term) -> Vec<u8> {
         terms::encode(term).unwrap().split_off(1)
     }
 
     fn message(kind: &str, what: Term) -> Vec<u8> {
-        raw(code::tuple(vec![code::atom(TAG), code::atom(kind), what]))
+        raw(&code::tuple(vec![code::atom(TAG), code::atom(kind), what]))
     }
 
     fn read(bytes: &[u8]) -> Option<News> {
@@ -447,7 +447,7 @@ mod tests {
     fn other_messages_are_no_news() {
         assert_eq!(read(&message("nodes", code::atom("b@h"))), None);
         assert_eq!(read(&message("noise", code::atom("b@h"))), None);
-        assert_eq!(read(&raw(code::tuple(vec![code::atom(TAG)]))), None);
+        assert_eq!(read(&raw(&code::tuple(vec![code::atom(TAG)]))), None);
         assert_eq!(read(&[]), None);
     }
 

@@ -3,7 +3,8 @@
 //! eetf's [`Term`] is the tree that callers work with. Before eetf sees bytes
 //! from outside they are scanned: some inputs of a few bytes make it allocate
 //! without bound, overflow the stack or panic. What only has to be looked at or
-//! passed on stays raw bytes.
+//! passed on stays raw bytes ([`RawTerm`]), and what is made for one message only can be
+//! written without a tree ([`Writer`]).
 //!
 //! To and from Rust's types go `From`, `TryFrom` and the patterns:
 //!
@@ -20,18 +21,28 @@
 //! assert_eq!(number, 7);
 //! ```
 
-mod codec;
+mod decode;
+mod encode;
+mod payload;
 mod raw;
 mod scan;
+mod writer;
 
-pub(crate) use codec::{check, spare_lists};
-pub use codec::{decode, encode};
+pub use decode::decode;
+pub(crate) use decode::decode_unversioned;
 pub use eetf::{
     Atom, BigInteger, Binary, BitBinary, ByteList, ExternalFun, FixInteger, Float, ImproperList,
     InternalFun, List, Map, Pid, Port, Reference, Term, Tuple, pattern,
 };
-pub(crate) use raw::RawTerm;
+pub use encode::encode;
+pub(crate) use encode::{
+    write, write_atom, write_big, write_binary, write_integer, write_list, write_pid,
+    write_reference, write_tuple_head,
+};
+pub use payload::Payload;
+pub use raw::RawTerm;
 pub use scan::TermError;
+pub use writer::{Encoded, Writer};
 
 /// The version byte before each external term.
 pub(crate) const VERSION: u8 = 131;

@@ -3,20 +3,31 @@
 //! Tags of calls must go back byte for byte (a reference may have any shape that
 //! its release likes), and most messages need no tree at all.
 
-use eetf::{Atom, Pid};
+use eetf::{Atom, Pid, Term};
 
-use super::VERSION;
 use super::scan::{Purpose, TermError, term_len};
+use super::{VERSION, decode_unversioned};
 
 /// NEW_PID_EXT.
 const NEW_PID: u8 = 88;
 
-/// One whole term, without a version byte.
+/// A term as the bytes it came in, without a version byte.
 ///
-/// Its bytes may be unscanned: what is never taken apart is never looked at, so
-/// that a message of a million elements to nobody costs nothing.
+/// For whoever needs no tree: it is taken apart by looking, and takes no memory. What is
+/// never taken apart is never looked at, so that a message of a million elements costs
+/// nothing until it is. Bytes that are no term give `None` where they are looked at.
+///
+/// ```
+/// use pgmesh_dist::terms::{RawTerm, Term, Tuple, Atom, encode};
+///
+/// let hello = Tuple::from(vec![Term::from(Atom::from("hello")), Term::from(Atom::from("joe"))]);
+/// let bytes = encode(&Term::from(hello))?;
+/// let [what, name] = RawTerm::whole(&bytes)?.tuple().expect("a tuple of two");
+/// assert!(what.is_atom("hello") && name.atom() == Some("joe"));
+/// # Ok::<(), pgmesh_dist::terms::TermError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RawTerm<'a>(&'a [u8]);
+pub struct RawTerm<'a>(&'a [u8]);
 
 impl<'a> RawTerm<'a> {
     /// Splits the first term off `bytes`.
@@ -27,9 +38,18 @@ impl<'a> RawTerm<'a> {
     }
 
     /// The one term in `bytes`, version byte first.
-    pub(crate) fn whole(bytes: &'a [u8]) -> Result<Self, TermError> {
+    ///
+    /// # Errors
+    ///
+    /// When they are no term, or more than one.
+    pub fn whole(bytes: &'a [u8]) -> Result<Self, TermError> {
         let term = bytes.strip_prefix(&[VERSION]).ok_or(TermError::NoVersion)?;
-        match Self::split(term)? {
+        Self::only(term)
+    }
+
+    /// The same without a version byte.
+    pub(crate) fn only(bytes: &'a [u8]) -> Result<Self, TermError> {
+        match Self::split(bytes)? {
             (term, []) => Ok(term),
             _ => Err(TermError::Undecodable),
         }
@@ -49,8 +69,9 @@ impl<'a> RawTerm<'a> {
         Some((first, Self(rest)))
     }
 
-    /// The elements, if this is a list of at most `max`, with nothing behind it.
-    pub(crate) fn list(self, max: usize) -> Option<Vec<Self>> {
+    /// The elements, if this is a list of at most `max`, with nothing behind it. Not of
+    /// lists that are written as bytes ([`byte_list`](Self::byte_list)).
+    pub fn list(self, max: usize) -> Option<Vec<Self>> {
         if self.0 == [106] {
             return Some(Vec::new());
         }
@@ -69,19 +90,29 @@ impl<'a> RawTerm<'a> {
         (rest == [106]).then_some(elements)
     }
 
-    pub(crate) fn bytes(self) -> &'a [u8] {
+    /// The bytes themselves.
+    pub fn bytes(self) -> &'a [u8] {
         self.0
     }
 
+    /// The tree of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](super::decode).
+    pub fn decode(self) -> Result<Term, TermError> {
+        decode_unversioned(self.0)
+    }
+
     /// The elements, if this is a tuple of exactly `N`.
-    pub(crate) fn tuple<const N: usize>(self) -> Option<[Self; N]> {
+    pub fn tuple<const N: usize>(self) -> Option<[Self; N]> {
         let (count, elements) = self.tuple_parts()?;
         (count == N).then(|| self.first_of(elements)).flatten()
     }
 
     /// The first elements, if this is a tuple of `N` or more: later releases may
     /// have added some.
-    pub(crate) fn tuple_start<const N: usize>(self) -> Option<[Self; N]> {
+    pub fn tuple_start<const N: usize>(self) -> Option<[Self; N]> {
         let (count, elements) = self.tuple_parts()?;
         (count >= N).then(|| self.first_of(elements)).flatten()
     }
@@ -106,7 +137,7 @@ impl<'a> RawTerm<'a> {
     }
 
     /// The text, if this is an atom in UTF-8 or ASCII.
-    pub(crate) fn atom(self) -> Option<&'a str> {
+    pub fn atom(self) -> Option<&'a str> {
         let text = match *self.0.first()? {
             100 | 118 => self.0.get(3..)?,
             115 | 119 => self.0.get(2..)?,
@@ -116,7 +147,7 @@ impl<'a> RawTerm<'a> {
     }
 
     /// The process, if this is a pid of OTP 23 or later.
-    pub(crate) fn pid(self) -> Option<Pid> {
+    pub fn pid(self) -> Option<Pid> {
         let (node, end) = self.0.strip_prefix(&[NEW_PID])?.split_last_chunk::<12>()?;
         let word = |at: usize| {
             let bytes = end.get(at..at + 4)?;
@@ -127,7 +158,7 @@ impl<'a> RawTerm<'a> {
     }
 
     /// The number, if this is an integer from 0 to 2⁶⁴ − 1.
-    pub(crate) fn unsigned(self) -> Option<u64> {
+    pub fn unsigned(self) -> Option<u64> {
         match *self.0 {
             [97, number] => Some(u64::from(number)),
             [98, a, b, c, d] => u64::try_from(i32::from_be_bytes([a, b, c, d])).ok(),
@@ -139,7 +170,21 @@ impl<'a> RawTerm<'a> {
         }
     }
 
-    pub(crate) fn is_atom(self, text: &str) -> bool {
+    /// The bytes of it, if this is a binary.
+    pub fn binary(self) -> Option<&'a [u8]> {
+        let (len, bytes) = self.0.strip_prefix(&[109])?.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_be_bytes(*len)).ok()?;
+        (bytes.len() == len).then_some(bytes)
+    }
+
+    /// The bytes of it, if this is a list that is written as bytes: text, as a rule.
+    pub fn byte_list(self) -> Option<&'a [u8]> {
+        let (len, bytes) = self.0.strip_prefix(&[107])?.split_first_chunk::<2>()?;
+        (bytes.len() == usize::from(u16::from_be_bytes(*len))).then_some(bytes)
+    }
+
+    /// Whether this is that atom.
+    pub fn is_atom(self, text: &str) -> bool {
         self.atom() == Some(text)
     }
 }
@@ -173,7 +218,7 @@ mod tests {
     #[test]
     fn reads_pids_and_numbers() {
         let pid = Pid::new("a@h", 1, 2, 3);
-        let bytes = crate::terms::encode(pid.clone().into()).unwrap();
+        let bytes = crate::terms::encode(&pid.clone().into()).unwrap();
         assert_eq!(RawTerm::unscanned(&bytes[1..]).pid(), Some(pid));
         assert_eq!(RawTerm::unscanned(&bytes[1..9]).pid(), None);
         let number = |bytes| RawTerm::unscanned(bytes).unsigned();
@@ -185,6 +230,17 @@ mod tests {
         assert_eq!(number(&highest), Some(u64::MAX));
         assert_eq!(number(&[110, 1, 1, 1]), None);
         assert_eq!(number(&[110, 9, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]), None);
+    }
+
+    #[test]
+    fn reads_binaries_that_are_whole() {
+        let term = RawTerm::unscanned(&[109, 0, 0, 0, 2, 7, 8]);
+        assert_eq!((term.binary(), term.byte_list()), (Some(&[7, 8][..]), None));
+        for bytes in [&[109, 0, 0, 0, 3, 7, 8][..], &[109, 0, 0], &[108, 0], &[]] {
+            assert_eq!(RawTerm::unscanned(bytes).binary(), None);
+        }
+        let term = RawTerm::unscanned(&[107, 0, 1, 7]);
+        assert_eq!((term.byte_list(), term.binary()), (Some(&[7][..]), None));
     }
 
     #[test]

@@ -80,22 +80,25 @@ pub(crate) fn term_len(bytes: &[u8], purpose: Purpose) -> Result<usize, TermErro
         at: 0,
         purpose,
     };
-    let max_depth = match purpose {
+    match scan.one()? {
+        0 => Ok(scan.at),
+        children => parts_len(scan, children),
+    }
+}
+
+/// The end of a term whose head has been passed, and that has so many parts.
+fn parts_len(mut scan: Scan<'_>, mut children: usize) -> Result<usize, TermError> {
+    let max_depth = match scan.purpose {
         Purpose::Skip => MAX_DEPTH_SKIPPED,
         Purpose::Decode => MAX_DEPTH,
     };
     // How many terms are still to come at each open level.
     let mut open: Vec<usize> = Vec::new();
-    let mut terms = 0;
+    let mut terms = 1;
     loop {
-        terms += 1;
-        if terms > MAX_TERMS {
-            return Err(TermError::TooMany);
-        }
-        let children = scan.one()?;
         if children > 0 {
             // Each child takes a byte at least, so a count beyond that lies.
-            if children > bytes.len() - scan.at {
+            if children > scan.bytes.len() - scan.at {
                 return Err(TermError::Truncated);
             }
             if open.len() == max_depth {
@@ -110,6 +113,11 @@ pub(crate) fn term_len(bytes: &[u8], purpose: Purpose) -> Result<usize, TermErro
             Some(left) => *left -= 1,
             None => return Ok(scan.at),
         }
+        terms += 1;
+        if terms > MAX_TERMS {
+            return Err(TermError::TooMany);
+        }
+        children = scan.one()?;
     }
 }
 
@@ -227,10 +235,11 @@ impl Scan<'_> {
 
     fn utf8_atom(&mut self, len: usize) -> Result<usize, TermError> {
         let text = self.take(len)?;
-        match std::str::from_utf8(text) {
-            Ok(_) => Ok(0),
-            Err(_) => Err(TermError::Invalid("UTF-8 atom")),
+        // Almost all are ASCII, which is found out many bytes at a time.
+        if text.is_ascii() || std::str::from_utf8(text).is_ok() {
+            return Ok(0);
         }
+        Err(TermError::Invalid("UTF-8 atom"))
     }
 
     fn take(&mut self, len: usize) -> Result<&[u8], TermError> {

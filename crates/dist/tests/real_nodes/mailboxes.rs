@@ -102,7 +102,7 @@ async fn next(mailbox: &Mailbox) -> Received {
 
 pub(crate) async fn message(mailbox: &Mailbox) -> Term {
     match next(mailbox).await {
-        Received::Message(term) => term,
+        Received::Message(message) => message.decode().unwrap(),
         other => panic!("no message: {other:?}"),
     }
 }

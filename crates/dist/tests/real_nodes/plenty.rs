@@ -21,7 +21,7 @@ fn integer(value: i32) -> Term {
 /// However long the other side takes for so much, `within` what surrounds it.
 async fn message(mailbox: &Mailbox) -> Term {
     match mailbox.recv().await.unwrap() {
-        Received::Message(term) => term,
+        Received::Message(message) => message.decode().unwrap(),
         other => panic!("no message: {other:?}"),
     }
 }

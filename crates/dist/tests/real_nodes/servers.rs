@@ -48,7 +48,7 @@ impl GenServer for Server {
     async fn handle_info(&mut self, info: Received, _: &Mailbox) -> Turn {
         match info {
             Received::Message(message) => {
-                self.told.send(message).unwrap();
+                self.told.send(message.decode().unwrap()).unwrap();
                 Turn::Continue
             }
             Received::Exit { reason, .. } => Turn::Stop(reason),

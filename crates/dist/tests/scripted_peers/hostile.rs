@@ -109,7 +109,7 @@ async fn whatever_is_said_in_any_order_the_node_and_its_other_links_live() {
     for seed in 0..PEERS {
         let mut rng = Rng::with_seed(seed);
         let mailbox = stage.node.mailbox().unwrap();
-        let pid = terms::encode(Term::from(mailbox.pid().clone())).unwrap();
+        let pid = terms::encode(&Term::from(mailbox.pid().clone())).unwrap();
         let mut hostile = call_in(&mut stage, &format!("hostile{seed}@127.0.0.1")).await;
         for _ in 0..FRAMES {
             let frame = spoiled(&mut rng, &good, &pid[1..]);

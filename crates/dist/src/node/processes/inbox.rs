@@ -67,6 +67,16 @@ struct Content {
     ended: Option<MailboxEnded>,
 }
 
+impl Content {
+    fn hold(&mut self, bytes: usize, limit: usize) -> Result<(), MailboxEnded> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > limit {
+            return Err(MailboxEnded::Overflowed { limit });
+        }
+        Ok(())
+    }
+}
+
 impl Inbox {
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -81,20 +91,17 @@ impl Inbox {
     }
 
     pub(super) fn push(&self, arrival: Arrival) -> Result<(), MailboxEnded> {
-        self.hold(arrival.cost())?;
-        self.content().waiting.push_back(arrival);
+        let mut content = self.content();
+        content.hold(arrival.cost(), self.limit)?;
+        content.waiting.push_back(arrival);
+        drop(content);
         self.arrived.notify_one();
         Ok(())
     }
 
     /// Counts what is kept for others elsewhere: their links and monitors.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), MailboxEnded> {
-        let mut content = self.content();
-        content.bytes = content.bytes.saturating_add(bytes);
-        if content.bytes > self.limit {
-            return Err(MailboxEnded::Overflowed { limit: self.limit });
-        }
-        Ok(())
+        self.content().hold(bytes, self.limit)
     }
 
     pub(super) fn release(&self, bytes: usize) {
@@ -131,7 +138,11 @@ impl Inbox {
     /// The next arrival. Cancel safe: nothing is taken out before it is returned.
     pub(in crate::node) async fn pop(&self) -> Result<Arrival, MailboxEnded> {
         loop {
+            if let Some(taken) = self.take() {
+                return taken;
+            }
             let arrived = self.arrived.notified();
+            // Since the first look something may have come and its call been missed.
             if let Some(taken) = self.take() {
                 return taken;
             }

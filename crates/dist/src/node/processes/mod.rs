@@ -6,13 +6,12 @@
 mod inbox;
 mod process;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use eetf::Pid;
 
-use super::{Identity, own_pid};
-use crate::link::{Control, LinkId};
+use super::{Identity, QuickMap, own_pid};
+use crate::link::{Body, Control, LinkId};
 use crate::terms::{self, Term};
 use crate::{MailboxEnded, RegisterError};
 pub(super) use inbox::{Arrival, Inbox};
@@ -28,9 +27,9 @@ pub(super) struct Processes {
     creation: u32,
     /// How many pids there were.
     count: u64,
-    living: HashMap<u32, Resident>,
-    names: HashMap<String, u32>,
-    aliases: HashMap<u64, u32>,
+    living: QuickMap<u32, Resident>,
+    names: QuickMap<String, u32>,
+    aliases: QuickMap<u64, u32>,
 }
 
 enum Resident {
@@ -141,11 +140,12 @@ impl Processes {
         number: u32,
         link: LinkId,
         control: &Control<'_>,
+        body: Body<'_>,
     ) -> Vec<Outgoing> {
         let Some(process) = self.get_mut(number) else {
             return Vec::new();
         };
-        match process.signal(link, control) {
+        match process.signal(link, control, body) {
             Ok(owed) => owed.map(|frame| (link, frame)).into_iter().collect(),
             Err(ended) => self.kill(number, ended),
         }
@@ -221,19 +221,23 @@ impl Processes {
 /// A term of ours as its bytes, without a version byte. Pids, references and short
 /// atoms always have some.
 pub(super) fn raw(term: impl Into<Term>) -> Vec<u8> {
-    terms::encode(term.into()).map_or_else(|_| Vec::new(), |mut bytes| bytes.split_off(1))
+    let mut bytes = Vec::new();
+    match terms::write(&mut bytes, &term.into()) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Any signal, to a process that has nothing to do with anybody.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn fuzz_signal(control: &Control<'_>) {
+pub(crate) fn fuzz_signal(control: &Control<'_>, body: &[u8]) {
     let Ok(name) = "m@h".parse() else {
         return;
     };
     let identity = Identity { name, creation: 5 };
     let mut processes = Processes::default();
     if let Ok(opened) = processes.open(&identity, None, 4096) {
-        processes.signal(opened.number, LinkId(1), control);
+        processes.signal(opened.number, LinkId(1), control, Body::Borrowed(body));
         processes.link_lost(LinkId(1));
     }
 }

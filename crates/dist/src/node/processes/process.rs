@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::inbox::{Arrival, Inbox, OVERHEAD};
 use super::raw;
 use crate::MailboxEnded;
-use crate::link::{ATOM_ABANDONED, Control, LinkId, let_go, signals};
+use crate::link::{ATOM_ABANDONED, Body, Control, LinkId, let_go, signals};
 use crate::node::spawning::SpawnReply;
 use crate::node::{ServerRef, own_reference};
 use crate::terms::RawTerm;
@@ -104,10 +104,12 @@ impl Process {
         &mut self,
         link: LinkId,
         control: &Control<'_>,
+        body: Body<'_>,
     ) -> Result<Option<Bytes>, MailboxEnded> {
         match *control {
             Control::Send { message, .. } | Control::RegSend { message, .. } => {
-                self.inbox.push(Arrival::Message(kept(message)))?;
+                let message = body.keep(message.bytes());
+                self.inbox.push(Arrival::Message(message))?;
             }
             Control::Link { from, .. } => self.on_link(link, from)?,
             Control::Unlink { from, .. } => self.on_unlink(link, from),

@@ -25,8 +25,9 @@ fn theirs(id: u32) -> Pid {
 
 /// A frame, as it arrives.
 fn arrive(processes: &mut Processes, number: u32, link: LinkId, frame: &[u8]) -> Vec<Outgoing> {
-    let control = Control::parse(&frame[4..]).unwrap();
-    processes.signal(number, link, &control)
+    let body = &frame[crate::link::LENGTH..];
+    let control = Control::parse(body).unwrap();
+    processes.signal(number, link, &control, Body::Borrowed(body))
 }
 
 #[test]

@@ -5,7 +5,7 @@ use eetf::{Binary, FixInteger};
 use super::functions::{Exception, Function, Functions};
 use super::outcome::{self, Outcome};
 use crate::node::abstract_code::{atom, tuple};
-use crate::terms::{self, RawTerm, Term};
+use crate::terms::{RawTerm, Term};
 
 /// A call as it came.
 pub(super) struct Call<'a> {
@@ -56,7 +56,7 @@ impl<'a> Call<'a> {
 
 /// The elements of a list of arguments, if it is one that we read.
 pub(super) fn arguments(args: RawTerm<'_>) -> Option<Vec<Term>> {
-    match terms::decode(&[&[terms::VERSION], args.bytes()].concat()).ok()? {
+    match args.decode().ok()? {
         Term::List(list) => Some(list.elements),
         Term::ByteList(list) => {
             let integer = |byte| Term::from(FixInteger::from(byte));

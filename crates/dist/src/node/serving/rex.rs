@@ -17,7 +17,7 @@ use crate::node::processes::{Arrival, Inbox, Receiver, raw};
 use crate::node::routing::LOCAL;
 use crate::node::sending::message_frame;
 use crate::node::{Inner, own_pid};
-use crate::terms::{self, RawTerm};
+use crate::terms::RawTerm;
 use crate::{MailboxEnded, RegisterError};
 
 const NAME: &str = "rex";
@@ -58,7 +58,7 @@ impl<'a> Told<'a> {
     fn read(message: RawTerm<'a>) -> Option<Self> {
         if let Some([gen_call, from, request]) = message.tuple() {
             let call = call_of(request, &["call", "block_call"])?;
-            let caller = terms::decode(&[&[terms::VERSION], from.bytes()].concat()).ok()?;
+            let caller = from.decode().ok()?;
             let asker = Asker::Caller(Caller::of(&caller)?);
             let is_call = gen_call.is_atom("$gen_call");
             return is_call.then_some(Self::Call(Some(asker), call));
@@ -164,7 +164,7 @@ async fn perform(inner: Arc<Inner>, served: Arc<Served>, message: bytes::Bytes, 
     if let Some((to, reply)) = answer {
         // A caller that cannot be reached does not wait any more, and one that reads
         // nothing keeps no place from others.
-        let sent = inner.send_encoded(own_pid::CALLER, to, &reply);
+        let sent = inner.send_encoded(own_pid::CALLER, &to, &reply);
         let _ = tokio::time::timeout(inner.config.net_ticktime, sent).await;
     }
     drop(place);
@@ -189,7 +189,9 @@ impl Inner {
         let Ok(place) = self.place_for(&to) else {
             return;
         };
-        let frame = message_frame(identity, own_pid::CALLER, to, &message);
+        let Ok(frame) = message_frame(identity, own_pid::CALLER, &to, &message) else {
+            return;
+        };
         let mut links = self.links();
         if let Ok(link) = links.link_to(&place) {
             links.post([(link, frame)]);

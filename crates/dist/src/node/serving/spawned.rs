@@ -10,7 +10,7 @@ use super::outcome::{Outcome, SYSTEM_LIMIT};
 use super::performing::{Call, arguments, run};
 use super::{Place, Served};
 use crate::MailboxEnded;
-use crate::link::{Control, LinkId, Spawn, signals};
+use crate::link::{Body, Control, LinkId, Spawn, signals};
 use crate::node::processes::{Arrival, Inbox, Opened, raw};
 use crate::node::{Inner, Links};
 use crate::terms::RawTerm;
@@ -164,17 +164,19 @@ impl Links {
     fn bind(&mut self, link: LinkId, spawn: &Spawn<'_>, bonds: Bonds, process: (u32, &[u8])) {
         let (number, pid) = process;
         let (from, to) = (spawn.from, RawTerm::unscanned(pid));
+        // Of these signals nothing is kept.
+        let body = Body::Borrowed(&[]);
         if bonds.monitor {
             let monitor = Control::Monitor {
                 from,
                 to,
                 reference: spawn.request,
             };
-            self.processes.signal(number, link, &monitor);
+            self.processes.signal(number, link, &monitor, body);
         }
         if bonds.link {
             let linked = Control::Link { from, to };
-            self.processes.signal(number, link, &linked);
+            self.processes.signal(number, link, &linked, body);
         }
     }
 }
