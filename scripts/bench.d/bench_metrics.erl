@@ -48,6 +48,7 @@ tables() ->
 	#{name => cli, benchmark => cli, title => "cli: one call from the command line",
 		metrics => [{cli, wall}, {cli, cpu}, {cli, memory}], ratio_to => [erl_call]},
 	#{name => memory, benchmark => memory, title => "memory: resident", metrics => {all, memory}, ratio_to => [beam]},
+	#{name => memory_own, benchmark => memory, title => "memory: without pages of files", metrics => {all, memory_own}},
 	#{name => memory_peak, benchmark => memory, title => "memory: its peak", metrics => {all, memory_peak}},
 	#{name => idle, benchmark => idle, title => "idle: CPU in a minute with 50 links",
 		metrics => {all, idle}, ratio_to => [beam]},
@@ -80,6 +81,7 @@ describe({cli, cpu}) -> lower("CPU", "ms");
 describe({cli, memory}) -> lower("memory at its peak", "MB");
 describe({memory, links_0}) -> lower("no node linked", "MB");
 describe({memory, Metric}) -> lower(links(Metric), "MB");
+describe({memory_own, Metric}) -> describe({memory, Metric});
 describe({memory_peak, Metric}) -> describe({memory, Metric});
 describe({idle, cpu_ms}) -> lower("all on", "ms");
 describe({idle, announcements_ms}) -> lower("… of that announcements", "ms");
