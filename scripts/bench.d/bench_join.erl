@@ -11,6 +11,9 @@
 
 -define(AN_HOUR_MS, 3600000).
 -define(LINKED_MS, 10000).
+%% What libcluster_postgres 0.2.0 took for the same, between Elixir nodes on two cores:
+%% the beacon is to stand for it.
+-define(LIBCLUSTER_MS, 4.2).
 -define(RESIDENT_PGMESH, 'pgmesh@127.0.0.1').
 -define(RESIDENT_BEAM, 'resident@127.0.0.1').
 
@@ -27,7 +30,12 @@ run(Lab) ->
 	[_ | Pairs] = [round(Number, WithPgmesh, WithBeam) || Number <- lists:seq(0, Rounds)],
 	{Pgmesh, Beam} = lists:unzip(Pairs),
 	ok = bench_table:samples([{"pgmesh", Pgmesh}, {"BEAM node with beacon", Beam}]),
-	bench_table:ratio(bench_table:median(Pgmesh), bench_table:median(Beam), "half of the BEAM node's time").
+	ok = bench_results:note(join, linked_ms, pgmesh, bench_table:median(Pgmesh)),
+	ok = bench_results:note(join, linked_ms, beam, bench_table:median(Beam)),
+	bench_table:ratio(bench_table:median(Pgmesh), bench_table:median(Beam), "half of the BEAM node's time"),
+	bench_table:row("BEAM node / libcluster_postgres", [lists:flatten(io_lib:format("~.2f",
+		[bench_table:median(Beam) / ?LIBCLUSTER_MS]))]),
+	io:format("  expected: within 0.75 and 1.25, where the machine is as fast as the one that gave ~.1f ms~n", [?LIBCLUSTER_MS]).
 
 round(Number, WithPgmesh, WithBeam) when Number rem 2 =:= 0 ->
 	Pgmesh = newcomer_ms(Number, WithPgmesh, ?RESIDENT_PGMESH),

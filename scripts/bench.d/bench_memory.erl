@@ -1,49 +1,78 @@
-%% Resident memory of pgmesh, and of a BEAM node with the beacon beside it, when
-%% 0, 3 and 50 nodes are linked to both.
+%% Resident memory of pgmesh: alone, with 3, 50 and 1,000 nodes linked, without and with
+%% TLS, and of a BEAM node with the beacon beside it.
 %%
-%% The nodes cannot announce themselves; their names are said for them, once.
+%% Up to 50 they are real nodes, in one full mesh. A thousand are a crowd in one VM, which
+%% says of itself that it is one: pgmesh has a watcher on each, and a list of all others
+%% from each. The nodes cannot announce themselves; their names are said for them, once.
 -module(bench_memory).
 
 -export([run/1]).
 
--define(SIZES, [0, 3, 50]).
+-define(CROWD, 1000).
+-define(SETTLE_MS, 5000).
 -define(LINKED_MS, 60000).
--define(SETTLE_MS, 2000).
-%% Fifty nodes share the machine with what is measured.
--define(SMALL, ["+S", "1", "+SDcpu", "1", "+SDio", "1", "+A", "1"]).
+-define(AN_HOUR_MS, 3600000).
+%% As people run it.
+-define(INTERVAL, #{"--announce-interval" => "5s"}).
 
 -spec run(lab:lab()) -> ok.
 run(Lab) ->
 	bench_table:title("memory: resident (VmRSS), and its peak (VmHWM), with so many nodes linked", []),
-	Beam = beam_node:start(Lab, #{name => 'beacon@127.0.0.1', beacon => true,
-		beacon_interval_ms => 3600000}),
-	Daemon = pgmesh:start(Lab),
 	bench_table:row("nodes", ["pgmesh", "its peak", "BEAM node"]),
-	_ = lists:foldl(fun(Size, Nodes) -> grow(Size, Nodes, Lab, Daemon, Beam) end, [], ?SIZES),
-	io:format("  target: pgmesh below 10 MB with 50~n").
+	ok = beside_a_beam(Lab, [0, 3, 50], #{contender => pgmesh, beam => beam, label => "", daemon => #{}, node => []}),
+	ok = beside_a_beam(Lab, [0, 50], tls(Lab)),
+	ok = in_a_crowd(crowd:hosts(Lab)),
+	io:format("  target: pgmesh below 6 MB alone, 10 MB with 50, 40 MB with 1000; 6 MB more with TLS~n").
 
-grow(Size, Nodes, Lab, Daemon, Beam) ->
-	New = beam_node:start_all(Lab, [#{name => name(Number), flags => ?SMALL}
-		|| Number <- lists:seq(length(Nodes) + 1, Size)]),
-	Names = [Name || #{name := Name} <- Nodes ++ New],
-	_ = New =:= [] orelse lab:notify_all(Lab, [Name || #{name := Name} <- New]),
-	_ = eventually:eventually(fun() -> linked_to_both(Names, Lab, Daemon, Beam) end, ?LINKED_MS),
+tls(#{directory := Directory}) ->
+	{Server, Client} = scratch_authority:mutual(scratch_authority:write(Directory, [{127, 0, 0, 1}]), []),
+	Optfile = scratch_authority:write_optfile(filename:join(Directory, "tls.conf"), Server, Client),
+	#{contender => pgmesh_tls, beam => beam_tls, label => " over TLS", daemon => #{"--tls-optfile" => Optfile},
+		node => ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Optfile]}.
+
+beside_a_beam(Lab, Sizes, #{daemon := DaemonFlags, node := NodeFlags} = Kind) ->
+	Beam = beam_node:start(Lab, #{name => 'beacon@127.0.0.1', beacon => true,
+		beacon_interval_ms => ?AN_HOUR_MS, flags => NodeFlags}),
+	Daemon = pgmesh:start(Lab, #{flags => maps:merge(?INTERVAL, DaemonFlags)}),
+	All = lists:foldl(fun(Size, Nodes) -> grow(Size, Nodes, Lab, Daemon, Beam, Kind) end, [], Sizes),
+	ok = pgmesh:kill(Daemon),
+	lists:foreach(fun beam_node:remove/1, [Beam | All]).
+
+grow(Size, Nodes, Lab, Daemon, Beam, #{node := NodeFlags} = Kind) ->
+	New = small_nodes:start(Lab, lists:seq(length(Nodes) + 1, Size), NodeFlags),
+	_ = New =:= [] orelse lab:notify_all(Lab, small_nodes:names(New)),
+	Names = small_nodes:names(Nodes ++ New),
+	_ = eventually:eventually(fun() -> Names -- beam_node:call(Beam, erlang, nodes, []) =:= [] end, ?LINKED_MS),
+	ok = small_nodes:await_linked(Lab, Daemon, Names),
 	timer:sleep(?SETTLE_MS),
-	show(Size, os_process:os_pid(maps:get(process, Daemon)), beam_node:call(Beam, os, getpid, [])),
+	show(Size, Daemon, list_to_integer(beam_node:call(Beam, os, getpid, [])), Kind),
 	Nodes ++ New.
 
-name(Number) ->
-	list_to_atom(lists:concat(["n", Number, "@127.0.0.1"])).
+in_a_crowd({OfCrowd, OfDaemon}) ->
+	Crowd = crowd:open(OfCrowd, ?CROWD),
+	Daemon = crowd:start_daemon(OfDaemon, #{}),
+	_ = lab:notify_all(OfDaemon, crowd:names(Crowd)),
+	ok = small_nodes:await_linked(OfDaemon, Daemon, crowd:names(Crowd)),
+	timer:sleep(?SETTLE_MS),
+	show(?CROWD, Daemon, none, #{contender => pgmesh, beam => none, label => ""}),
+	ok = crowd:close(Crowd),
+	pgmesh:kill(Daemon).
 
-linked_to_both(Names, Lab, Daemon, Beam) ->
-	Missing = Names -- beam_node:call(Beam, erlang, nodes, []),
-	Missing =:= [] andalso pgmesh:all_up(Lab, Daemon, Names).
+show(Size, #{process := Process}, BeamPid, #{contender := Contender, beam := Beam, label := Label}) ->
+	Pid = os_process:os_pid(Process),
+	{Resident, Peak} = {proc_figures:resident_mb(Pid), proc_figures:peak_mb(Pid)},
+	Metric = list_to_atom(lists:concat(["links_", Size])),
+	ok = bench_results:note(memory, Metric, Contender, Resident),
+	ok = bench_results:note(memory_peak, Metric, Contender, Peak),
+	bench_table:row(integer_to_list(Size) ++ Label,
+		[megabytes(Resident), megabytes(Peak), beside(Metric, Beam, BeamPid)]).
 
-show(Size, PgmeshPid, BeamPid) ->
-	bench_table:row(integer_to_list(Size), [megabytes("VmRSS", integer_to_list(PgmeshPid)),
-		megabytes("VmHWM", integer_to_list(PgmeshPid)), megabytes("VmRSS", BeamPid)]).
+beside(_, none, none) ->
+	"-";
+beside(Metric, Beam, Pid) ->
+	Resident = proc_figures:resident_mb(Pid),
+	ok = bench_results:note(memory, Metric, Beam, Resident),
+	megabytes(Resident).
 
-megabytes(Field, Pid) ->
-	{ok, Status} = file:read_file("/proc/" ++ Pid ++ "/status"),
-	{match, [Kilobytes]} = re:run(Status, Field ++ ":\\s+(\\d+) kB", [{capture, all_but_first, list}]),
-	lists:flatten(io_lib:format("~.1f MB", [list_to_integer(Kilobytes) * 1024 / 1.0e6])).
+megabytes(Megabytes) ->
+	lists:flatten(io_lib:format("~.1f MB", [Megabytes])).
