@@ -5,7 +5,8 @@
 //! expressions. It reports to a pid of ours that lives as long as the watch, and
 //! monitors it: when link or watch ends, so does the watcher.
 
-use std::collections::BTreeSet;
+mod told;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use super::{CallLimits, Inner, Links, Node, NodeEvent, own_pid};
 use crate::CallError;
 use crate::link::{Control, LinkId, monitor_exit};
 use crate::terms::{RawTerm, Term};
+use told::Told;
 
 /// What a watcher's messages begin with.
 const TAG: &str = "pgmesh_watch";
@@ -36,7 +38,7 @@ pub(super) struct Watch {
     /// Whoever waits for its first list; nobody, once that has come.
     begun: Option<oneshot::Sender<()>>,
     /// Whom we were told that node is linked to.
-    peers: BTreeSet<NodeName>,
+    peers: Told,
 }
 
 impl Node {
@@ -148,7 +150,7 @@ impl Inner {
             number,
             on_end: Vec::new(),
             begun: Some(begun),
-            peers: BTreeSet::new(),
+            peers: Told::default(),
         };
         links.watches.insert(link, watch);
         let starting = Starting {
@@ -239,14 +241,14 @@ impl Watch {
         let mut names = news.names.good;
         match news.kind {
             Kind::Peers if !has_begun => {
-                let peers = names.clone();
-                self.peers.extend(names);
+                self.peers.extend(&names);
+                let peers = names;
                 Some(NodeEvent::PeersSeen { name, link, peers })
             }
             // What the list had already comes again if it happened just before.
             Kind::Up if has_begun && self.peers.len() < MAX_PEERS => {
                 let peer = names.pop()?;
-                let is_new = self.peers.insert(peer.clone());
+                let is_new = self.peers.insert(&peer);
                 is_new.then_some(NodeEvent::EdgeUp { name, link, peer })
             }
             Kind::Down if has_begun => {
@@ -389,7 +391,7 @@ mod tests {
             number: 2,
             on_end: Vec::new(),
             begun: Some(oneshot::channel().0),
-            peers: BTreeSet::new(),
+            peers: Told::default(),
         }
     }
 
