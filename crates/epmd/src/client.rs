@@ -16,6 +16,9 @@ use crate::codec::{
 /// Ten thousand names of 255 bytes each fit into this.
 const MAX_REPLY_BYTES: u64 = 4 * 1024 * 1024;
 
+/// What an EPMD on this host needs to say all its names.
+const ANSWERING: Duration = Duration::from_millis(2);
+
 /// What to do about an EPMD that is not there.
 pub const UNREACHABLE_REMEDY: &str = "is it running there, and its port open to us?";
 
@@ -154,6 +157,24 @@ pub async fn names(
     codec::decode_names(&reply).map_err(|Malformed| EpmdError::BadReply(address))
 }
 
+/// The same for who asks all the time and is in no hurry: it waits a moment for the
+/// answer, of which OTP's EPMD sends each name by itself, instead of being woken for each.
+///
+/// # Errors
+///
+/// As [`names`]. Cancel safe.
+pub async fn names_unhurried(
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<Vec<(AliveName, u16)>, EpmdError> {
+    let reply = within(address, limit, async {
+        let stream = send(address, Request::Names).await?;
+        tokio::time::sleep(ANSWERING).await;
+        read_all(stream).await
+    });
+    codec::decode_names(&reply.await?).map_err(|Malformed| EpmdError::BadReply(address))
+}
+
 /// Sends a request and returns all that is said until EPMD closes, up to 4 MiB.
 /// Not for registrations: those end with their connection.
 ///
@@ -167,9 +188,7 @@ pub async fn ask(
 ) -> Result<Vec<u8>, EpmdError> {
     within(address, limit, async {
         let stream = send(address, request).await?;
-        let mut reply = Vec::new();
-        stream.take(MAX_REPLY_BYTES).read_to_end(&mut reply).await?;
-        Ok(reply)
+        read_all(stream).await
     })
     .await
 }
@@ -205,6 +224,12 @@ async fn within<T>(
         Ok(Err(Exchange::NameTaken)) => Err(EpmdError::NameTaken(address)),
         Err(_) => Err(EpmdError::Timeout(address)),
     }
+}
+
+async fn read_all(stream: TcpStream) -> Result<Vec<u8>, Exchange> {
+    let mut reply = Vec::new();
+    stream.take(MAX_REPLY_BYTES).read_to_end(&mut reply).await?;
+    Ok(reply)
 }
 
 async fn send(address: SocketAddr, request: Request<'_>) -> io::Result<TcpStream> {

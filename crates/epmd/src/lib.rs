@@ -21,7 +21,9 @@ mod unfinished;
 mod watched;
 
 pub use bind::{BindError, bind, parse_addresses};
-pub use client::{EpmdError, Registration, UNREACHABLE_REMEDY, ask, lookup, names, register};
+pub use client::{
+    EpmdError, Registration, UNREACHABLE_REMEDY, ask, lookup, names, names_unhurried, register,
+};
 pub use mapper::{Answer, Asker, Commands, Mapper, Then};
 pub use names::RegistrationId;
 pub use server::{ServerConfig, serve};

@@ -50,7 +50,7 @@ pub(super) fn spawn(
             known: HashMap::new(),
         };
         loop {
-            if let Ok(listed) = epmd::names(epmd, ASK_LIMIT).await {
+            if let Ok(listed) = epmd::names_unhurried(epmd, ASK_LIMIT).await {
                 let listed = listed
                     .into_iter()
                     .map(|(name, port)| (name.to_string(), port));
