@@ -1,9 +1,9 @@
 %% What an idle daemon with 50 links uses of CPU in a minute, and for what.
 %%
 %% Several daemons look at the same nodes in the same minute, each on a channel of its
-%% own, so that none hears another: one with everything on, and others that leave out
-%% one part each. The difference is what that part costs. Beside them a BEAM node with the
-%% beacon, linked to the same nodes.
+%% own, so that none hears another. The first has everything on, and each of the others
+%% leaves out one part more: what that part costs is the difference. Beside them a BEAM
+%% node with the beacon, linked to the same nodes.
 -module(bench_idle).
 
 -export([run/1]).
@@ -16,9 +16,6 @@
 -define(BEACON, 'beacon@127.0.0.1').
 
 -define(ALL_ON, #{"--announce-interval" => "5s", "--audit-interval" => "30s", "--watch-edges" => "on"}).
--define(NO_ANNOUNCEMENTS, #{"--announce" => "none"}).
--define(NO_AUDITS, #{"--audit-interval" => "10h"}).
--define(NO_INTRODUCTIONS, #{"--introduce" => "none"}).
 
 -spec run(lab:lab()) -> ok.
 run(Lab) ->
@@ -27,28 +24,49 @@ run(Lab) ->
 	Names = small_nodes:names(Beams),
 	Beacon = beam_node:start(Lab#{channel := channel(pgmesh)},
 		#{name => ?BEACON, beacon => true, beacon_interval_ms => 5000}),
-	Daemons = [start_daemon(Lab, Kind, Flags, [?BEACON | Names]) || {Kind, Flags} <- kinds()],
+	Daemons = start_daemons(Lab, [?BEACON | Names]),
 	_ = eventually:eventually(fun() -> Names -- beam_node:call(Beacon, erlang, nodes, []) =:= [] end, ?LINKED_MS),
 	timer:sleep(?SETTLE_MS),
 	Beam = list_to_integer(beam_node:call(Beacon, os, getpid, [])),
 	Before = used([{beam, Beam} | Daemons]),
 	timer:sleep(?MEASURED_MS),
 	After = used([{beam, Beam} | Daemons]),
-	show([{Contender, (maps:get(Contender, After) - Us) / 1000} || {Contender, Us} <- maps:to_list(Before)]).
+	show(maps:map(fun(Contender, Us) -> (maps:get(Contender, After) - Us) / 1000 end, Before)).
 
+%% Each with what it leaves out beside what those before it do, and what that is called.
 kinds() ->
-	Without = fun(Parts) -> lists:foldl(fun maps:merge/2, ?ALL_ON, Parts) end,
-	[{pgmesh, Without([])},
-		{without_announcements, Without([?NO_ANNOUNCEMENTS])},
-		{without_audits, Without([?NO_AUDITS])},
-		{links_alone, Without([?NO_ANNOUNCEMENTS, ?NO_AUDITS, ?NO_INTRODUCTIONS])}].
+	[{pgmesh, #{}, all},
+		{mute, #{"--announce" => "none"}, announcements},
+		{trusting, #{"--audit-interval" => "10h"}, audits},
+		{observing, #{"--introduce" => "none"}, epmd_questions},
+		{deaf, #{"--database-url" => false, "--channel" => false}, postgres_session}].
 
+start_daemons(Lab, Names) ->
+	{Daemons, _} = lists:mapfoldl(fun({Kind, Less, _}, Flags) ->
+		Left = maps:merge(Flags, Less),
+		{start_daemon(Lab, Kind, Left, Names), Left}
+	end, ?ALL_ON, kinds()),
+	Daemons.
+
+%% Without Postgres nobody says the names, and the daemon has them in its settings.
+start_daemon(#{epmd_port := EpmdPort} = Lab, deaf = Kind, Flags, Names) ->
+	Peers = [[atom_to_list(Name), "=", integer_to_list(scratch_epmd:node_port(EpmdPort, alive(Name)))] || Name <- Names],
+	Daemon = pgmesh:launch(Lab, #{name => name(Kind), log => atom_to_list(Kind),
+		flags => Flags#{"--peers" => lists:flatten(lists:join(",", Peers))}}),
+	linked(Lab, Kind, Daemon, Names);
 start_daemon(Lab, Kind, Flags, Names) ->
 	Own = Lab#{channel := channel(Kind)},
-	#{process := Process} = Daemon = pgmesh:start(Own, #{name => name(Kind), log => atom_to_list(Kind), flags => Flags}),
+	Daemon = pgmesh:start(Own, #{name => name(Kind), log => atom_to_list(Kind), flags => Flags}),
 	_ = lab:notify_all(Own, Names),
-	ok = small_nodes:await_linked(Own, Daemon, Names),
+	linked(Own, Kind, Daemon, Names).
+
+linked(Lab, Kind, #{process := Process} = Daemon, Names) ->
+	ok = small_nodes:await_linked(Lab, Daemon, Names),
 	{Kind, os_process:os_pid(Process)}.
+
+alive(Name) ->
+	[Alive, _Host] = string:split(atom_to_list(Name), "@"),
+	Alive.
 
 channel(Kind) ->
 	"idle_" ++ atom_to_list(Kind).
@@ -59,17 +77,23 @@ name(Kind) ->
 used(Programs) ->
 	maps:from_list([{Kind, proc_figures:cpu_us(Pid)} || {Kind, Pid} <- Programs]).
 
-show(Used) ->
-	Value = fun(Kind) -> proplists:get_value(Kind, Used) end,
-	All = Value(pgmesh),
+show(#{pgmesh := All, beam := Beam} = Used) ->
 	bench_table:row("", ["CPU"]),
-	[row(Label, Metric, Contender, Ms) || {Label, Metric, Contender, Ms} <- [
-		{"pgmesh, all on", cpu_ms, pgmesh, All},
-		{"  of that: announcements, EPMD", announcements_ms, pgmesh, All - Value(without_announcements)},
-		{"  of that: audits", audits_ms, pgmesh, All - Value(without_audits)},
-		{"  pgmesh with links alone", links_alone_ms, pgmesh, Value(links_alone)},
-		{"BEAM node with beacon", cpu_ms, beam, Value(beam)}]],
+	ok = row("pgmesh, all on", cpu_ms, pgmesh, All),
+	[ok = row("  of that: " ++ words(Part), list_to_atom(lists:concat([Part, "_ms"])), pgmesh, Ms)
+		|| {Part, Ms} <- parts(Used)],
+	ok = row("BEAM node with beacon", cpu_ms, beam, Beam),
 	io:format("  target: pgmesh at most 60 ms~n").
+
+%% What is left when all has been left out is the links: ticks.
+parts(Used) ->
+	Steps = [{Part, maps:get(Kind, Used)} || {Kind, _, Part} <- kinds()],
+	{_, Last} = lists:last(Steps),
+	Pairs = lists:zip(lists:droplast(Steps), tl(Steps)),
+	[{Part, Before - After} || {{_, Before}, {Part, After}} <- Pairs] ++ [{ticks, Last}].
+
+words(Part) ->
+	lists:flatten(string:replace(atom_to_list(Part), "_", " ")).
 
 row(Label, Metric, Contender, Ms) ->
 	ok = bench_results:note(idle, Metric, Contender, Ms),

@@ -9,15 +9,16 @@ use std::io::IsTerminal as _;
 use tracing::Level;
 use tracing::field::Field;
 use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{Registry, reload};
 
 use crate::settings::LogFormat;
 
 /// Changes the level of a log that has started.
-pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+pub(crate) struct LogLevel(reload::Handle<Targets, Registry>);
 
 impl LogLevel {
     pub(crate) fn set(&self, level: Level) {
@@ -44,12 +45,14 @@ pub(crate) fn start(format: LogFormat, level: Level) -> LogLevel {
     LogLevel(handle)
 }
 
+/// Who is heard at the level that was asked for.
+const OURS: [&str; 4] = ["pgmesh", "pgmesh_dist", "pgmesh_discovery", "pgmesh_epmd"];
+
 /// Libraries are heard from `warn` on.
-fn filter(level: Level) -> EnvFilter {
-    let level = level.as_str().to_lowercase();
-    EnvFilter::new(format!(
-        "warn,pgmesh={level},pgmesh_dist={level},pgmesh_discovery={level},pgmesh_epmd={level}"
-    ))
+fn filter(level: Level) -> Targets {
+    Targets::new()
+        .with_default(Level::WARN)
+        .with_targets(OURS.map(|target| (target, level)))
 }
 
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
