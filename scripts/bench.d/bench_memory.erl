@@ -17,8 +17,8 @@
 
 -spec run(lab:lab()) -> ok.
 run(Lab) ->
-	bench_table:title("memory: resident (VmRSS), and its peak (VmHWM), with so many nodes linked", []),
-	bench_table:row("nodes", ["pgmesh", "its peak", "BEAM node"]),
+	bench_table:title("memory: resident (VmRSS), without pages of files (RssAnon), and at its peak, with so many nodes linked", []),
+	bench_table:row("nodes", ["pgmesh", "of its own", "its peak", "BEAM node"]),
 	ok = beside_a_beam(Lab, [0, 3, 50], #{contender => pgmesh, beam => beam, label => "", daemon => #{}, node => []}),
 	ok = beside_a_beam(Lab, [0, 50], tls(Lab)),
 	ok = in_a_crowd(crowd:hosts(Lab)),
@@ -60,12 +60,13 @@ in_a_crowd({OfCrowd, OfDaemon}) ->
 
 show(Size, #{process := Process}, BeamPid, #{contender := Contender, beam := Beam, label := Label}) ->
 	Pid = os_process:os_pid(Process),
-	{Resident, Peak} = {proc_figures:resident_mb(Pid), proc_figures:peak_mb(Pid)},
+	{Resident, Own, Peak} = {proc_figures:resident_mb(Pid), proc_figures:own_mb(Pid), proc_figures:peak_mb(Pid)},
 	Metric = list_to_atom(lists:concat(["links_", Size])),
 	ok = bench_results:note(memory, Metric, Contender, Resident),
+	ok = bench_results:note(memory_own, Metric, Contender, Own),
 	ok = bench_results:note(memory_peak, Metric, Contender, Peak),
 	bench_table:row(integer_to_list(Size) ++ Label,
-		[megabytes(Resident), megabytes(Peak), beside(Metric, Beam, BeamPid)]).
+		[megabytes(Resident), megabytes(Own), megabytes(Peak), beside(Metric, Beam, BeamPid)]).
 
 beside(_, none, none) ->
 	"-";

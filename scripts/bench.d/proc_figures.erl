@@ -1,7 +1,7 @@
 %% What the kernel says of a program: its memory, and the CPU that it has used.
 -module(proc_figures).
 
--export([resident_mb/1, peak_mb/1, cpu_us/1]).
+-export([resident_mb/1, peak_mb/1, own_mb/1, cpu_us/1]).
 
 -spec resident_mb(pos_integer()) -> float().
 resident_mb(OsPid) ->
@@ -10,6 +10,12 @@ resident_mb(OsPid) ->
 -spec peak_mb(pos_integer()) -> float().
 peak_mb(OsPid) ->
 	status_mb("VmHWM", OsPid).
+
+%% What of that is no page of a file: what the program has made itself, and shares with
+%% nobody.
+-spec own_mb(pos_integer()) -> float().
+own_mb(OsPid) ->
+	status_mb("RssAnon", OsPid).
 
 %% Of all its threads that still live. To the nanosecond, where the counters that
 %% top shows have steps of ten milliseconds.
