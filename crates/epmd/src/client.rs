@@ -134,12 +134,15 @@ pub async fn lookup(
     within(address, limit, async {
         let mut stream = send(address, Request::PortPlease2(name)).await?;
         let mut reply = [0; codec::PORT2_HEAD];
-        stream.read_exact(&mut reply[..2]).await?;
-        if codec::decode_port2(&reply[..2]) == Ok(None) {
-            return Ok(None);
+        let mut len = 0;
+        // A refusal is shorter, and EPMD closes behind it.
+        while len < reply.len() && codec::decode_port2(&reply[..len]) != Ok(None) {
+            match stream.read(&mut reply[len..]).await? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                more => len += more,
+            }
         }
-        stream.read_exact(&mut reply[2..]).await?;
-        Ok(codec::decode_port2(&reply)?)
+        Ok(codec::decode_port2(&reply[..len])?)
     })
     .await
 }
@@ -234,7 +237,7 @@ async fn read_all(stream: TcpStream) -> Result<Vec<u8>, Exchange> {
 
 async fn send(address: SocketAddr, request: Request<'_>) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    // One write is never held back, so TCP_NODELAY would change nothing.
     stream.write_all(&request.encode()).await?;
     Ok(stream)
 }
