@@ -24,7 +24,12 @@ const LARGE: usize = 16 * 1024;
 /// What is read when another large frame is likely: enough for its head.
 const HEAD_SIZE: usize = 512;
 /// Buffers of large frames that are kept to be used again.
-const SPARES: usize = 2;
+const SPARES: usize = 4;
+/// Larger ones are given back.
+const LARGEST_SPARE: usize = 2 * 1024 * 1024;
+/// Bytes of large frames before others have their turn: a message is best taken while it
+/// is in the processor's cache.
+const TURN: usize = 256 * 1024;
 
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
@@ -38,6 +43,8 @@ pub(super) struct Reader {
     spares: Vec<BytesMut>,
     /// Whether the last frame was a large one.
     expects_large: bool,
+    /// Bytes of large frames since others had their turn.
+    turn: usize,
     max_frame: usize,
     reads: u64,
 }
@@ -64,6 +71,7 @@ impl Reader {
             begun: received,
             spares: Vec::new(),
             expects_large: false,
+            turn: 0,
             max_frame,
             reads: 0,
         }
@@ -145,10 +153,14 @@ impl Reader {
         if is_whole {
             self.finish_large(handle);
             shared.counting.received_messages.add(1);
+            self.turn += frame;
         }
-        // The message is best taken while it is in the processor's cache.
+        let has_more = is_whole && self.turn >= TURN;
+        if has_more {
+            self.turn = 0;
+        }
         Poll::Ready(Ok(Progress {
-            has_more: is_whole,
+            has_more,
             ..Progress::default()
         }))
     }
@@ -157,10 +169,12 @@ impl Reader {
         let mut frame = std::mem::take(&mut self.begun);
         let body = frame.split().freeze().slice(LENGTH..);
         handle(Body::Whole(&body));
-        if self.spares.len() == SPARES {
-            self.spares.remove(0);
+        if body.len() <= LARGEST_SPARE {
+            if self.spares.len() == SPARES {
+                self.spares.remove(0);
+            }
+            self.spares.push(frame);
         }
-        self.spares.push(frame);
         self.expects_large = true;
     }
 
