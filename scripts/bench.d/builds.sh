@@ -48,13 +48,16 @@ build_epmd_bench() {
 
 # The benches of criterion in the crates. Half of its usual time is enough for medians.
 build_and_run_parts() {
-	local file crate bench status=0
+	local file crate bench features status=0
 	for file in crates/*/benches/*.rs crates/*/benches/*/main.rs; do
 		grep -qs criterion_main "$file" || continue
 		crate=${file#crates/}
 		bench=${file#*/benches/}
 		bench=${bench%/main.rs}
-		cargo bench --quiet -p "pgmesh-${crate%%/*}" --bench "${bench%.rs}" -- \
+		features=()
+		# Opens what a crate keeps to itself.
+		if grep -q '^fuzzing = ' "crates/${crate%%/*}/Cargo.toml"; then features=(--features fuzzing); fi
+		cargo bench --quiet -p "pgmesh-${crate%%/*}" "${features[@]}" --bench "${bench%.rs}" -- \
 			--noplot --warm-up-time 1 --measurement-time 3 || status=1
 	done
 	return "$status"

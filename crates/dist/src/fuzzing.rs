@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::epmd::codec;
 use crate::epmd::{Asker, Commands, Mapper, RegistrationId, Then};
+
 use crate::handshake::fuzz_handshake;
 use crate::link::{Control, answer, fuzz_frames};
 use crate::node::{fuzz_answer, fuzz_news, fuzz_signal};
@@ -30,6 +31,11 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// Both roles of the handshake: frames of a byte's length each.
 pub fn handshake(bytes: &[u8]) {
     fuzz_handshake(&split(bytes));
+}
+
+/// A whole handshake, both roles of it, for benchmarks; whether it came to its end.
+pub fn prove_both() -> bool {
+    crate::handshake::prove_both()
 }
 
 /// A link's frames, in pieces as a socket gives them.
@@ -173,6 +179,11 @@ fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
 mod tests {
     use super::*;
     use std::path::Path;
+
+    #[test]
+    fn both_roles_come_to_their_end() {
+        assert!(prove_both());
+    }
 
     #[test]
     fn corpora_are_replayed() {

@@ -230,11 +230,6 @@ impl Introductions {
         self.apart.get(pair)
     }
 
-    /// Every pair that is apart.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = &Pair> {
-        self.apart.keys()
-    }
-
     fn who(&self, pair: &Pair) -> Option<(NodeName, NodeName)> {
         let load = |name: &NodeName| self.busy.get(name).copied().unwrap_or_default();
         let apart = self.apart.get(pair)?;

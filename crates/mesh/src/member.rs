@@ -175,6 +175,12 @@ impl Member {
         !self.is_proven() && !self.is_configured
     }
 
+    /// A hidden node that came by itself: nobody has spoken for it.
+    pub(crate) fn is_visitor(&self) -> bool {
+        let is_wanted = self.last_heard_at.is_some() || self.is_configured;
+        self.hidden && !is_wanted
+    }
+
     /// Neither linked nor being dialled.
     pub(crate) fn is_idle(&self) -> bool {
         !matches!(self.state, State::Dialing(_) | State::Up(_))

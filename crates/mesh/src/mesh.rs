@@ -14,7 +14,7 @@ mod reconfiguring;
 pub use matrix::Matrix;
 pub use pairs::PairCounts;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use pgmesh_name::NodeName;
@@ -22,7 +22,9 @@ use pgmesh_name::NodeName;
 use crate::backoff::{jittered, own_retry};
 use crate::edges::Edges;
 use crate::introductions::Introductions;
+use crate::members::Members;
 use crate::newcomers::Newcomers;
+use crate::pair_set::PairSet;
 use crate::timers::Timers;
 use crate::turns::{Turn, Turns};
 use crate::{
@@ -42,7 +44,7 @@ pub struct Mesh {
     config: Config,
     rng: fastrand::Rng,
     now: Time,
-    members: BTreeMap<NodeName, Member>,
+    members: Members,
     newcomers: Newcomers,
     turns: Turns,
     timers: Timers,
@@ -50,6 +52,8 @@ pub struct Mesh {
     holds: Timers,
     edges: Edges,
     introductions: Introductions,
+    /// The pairs that are in `introductions`, to know at no cost which are not.
+    apart: PairSet,
     locals: local::Locals,
     /// Whether we are the one of several that introduces at once.
     leads: bool,
@@ -92,7 +96,7 @@ impl Mesh {
             config,
             rng: fastrand::Rng::with_seed(seed),
             now: Time::ZERO,
-            members: BTreeMap::new(),
+            members: Members::default(),
             newcomers: Newcomers::default(),
             turns: Turns::default(),
             timers: Timers::default(),
@@ -100,6 +104,7 @@ impl Mesh {
             holds: Timers::default(),
             edges: Edges::default(),
             introductions: Introductions::default(),
+            apart: PairSet::default(),
             locals: local::Locals::default(),
             leads: false,
             last_dial: 0,
@@ -193,7 +198,7 @@ impl Mesh {
     /// How many names are in which state.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        self.members.values().for_each(|member| counts.add(member));
+        self.members().for_each(|(_, member)| counts.add(member));
         counts
     }
 
@@ -218,7 +223,7 @@ impl Mesh {
     }
 
     fn on_heard_name(&mut self, name: NodeName) {
-        if name == self.config.own {
+        if name == self.config.own || self.is_heard_as_ever(&name) {
             return;
         }
         match self.reason_to_ignore(&name) {
@@ -239,6 +244,16 @@ impl Mesh {
             member.pull_dial_forward(self.now);
         }
         self.attend(&name);
+    }
+
+    /// Notes the name of somebody who is linked and welcome, of which nothing follows:
+    /// among many nodes almost all names are such.
+    fn is_heard_as_ever(&mut self, name: &NodeName) -> bool {
+        let (now, joins_all) = (self.now, self.config.join == JoinScope::All);
+        let member = self.members.get_mut(name);
+        let is_up = |member: &&mut Member| matches!(member.state, State::Up(_));
+        let as_ever = member.filter(is_up).filter(|m| m.is_allowed && joins_all);
+        as_ever.map(|member| member.on_heard(now)).is_some()
     }
 
     /// A name that another node is connected to, or that our EPMD lists: as good as
@@ -327,8 +342,8 @@ impl Mesh {
 
     /// Makes sure that a heard name has its place, at another's cost if need be.
     fn admit(&mut self, name: &NodeName) {
-        if !self.members.contains_key(name) {
-            self.members.insert(name.clone(), self.new_member(name));
+        if !self.members.contains(name) {
+            self.members.add(name, self.new_member(name));
             self.events.push_back(Event::Heard(name.clone()));
         }
         self.bound(name);
@@ -355,11 +370,13 @@ impl Mesh {
     fn on_echo(&mut self) {
         let gap = self.config.announce_interval.mul_f64(LONGEST_ECHO_GAP);
         self.ears.on_echo(self.now, gap);
-        for name in self.names() {
-            let silent = self.members.get(&name).is_some_and(|m| self.is_expired(m));
-            if silent && !self.stopping {
-                self.forget(&name);
-            }
+        if self.stopping {
+            return;
+        }
+        let silent = self.members.iter().filter(|(_, m)| self.is_expired(m));
+        let silent: Vec<_> = silent.map(|(name, _)| name.clone()).collect();
+        for name in &silent {
+            self.forget(name);
         }
     }
 
@@ -368,13 +385,18 @@ impl Mesh {
             return;
         }
         let name = peer.name.clone();
-        let was_known = self.members.contains_key(&name);
+        let was_known = self.members.contains(&name);
         // What its last link told is out of date.
         self.stop_watching(&name);
         self.newcomers.forget_name(&name);
         self.turns.leave(&name);
-        let (now, newcomer) = (self.now, self.new_member(&name));
-        let member = self.members.entry(name.clone()).or_insert(newcomer);
+        if !was_known {
+            self.members.add(&name, self.new_member(&name));
+        }
+        let now = self.now;
+        let Some(member) = self.members.get_mut(&name) else {
+            return;
+        };
         if let State::Dialing(dial) = member.state {
             self.turns.ended(dial);
             // It may be another dial than the one that this link came from.
@@ -414,10 +436,11 @@ impl Mesh {
             hidden: member.hidden,
             failure: failure.clone(),
         });
+        let is_visitor = member.is_visitor();
+        // Pairs are known by its place, which it may lose here.
+        self.stop_watching(name);
         // A remote shell or another tool that came by itself and has left, or a
         // node that is not ours to dial.
-        let is_wanted = member.last_heard_at.is_some() || member.is_configured;
-        let is_visitor = member.hidden && !is_wanted;
         if is_visitor || self.reason_to_ignore(name).is_some() {
             self.drop_member(name);
             self.learn_if_configured(name);
@@ -428,7 +451,6 @@ impl Mesh {
             member.dial_again_at(self.now + wait);
             self.reschedule(name);
         }
-        self.stop_watching(name);
     }
 
     fn on_dial_failed(&mut self, name: &NodeName, dial: DialId, failure: Failure) {
@@ -571,9 +593,11 @@ impl Mesh {
         self.timers.set(name, None);
         self.audits.set(name, None);
         self.holds.set(name, None);
-        let removed = self.members.remove(name);
-        self.edges.forget(name);
-        if let Some(State::Dialing(dial)) = removed.map(|member| member.state) {
+        let Some((place, removed)) = self.members.remove(name) else {
+            return;
+        };
+        self.edges.forget(place);
+        if let State::Dialing(dial) = removed.state {
             self.turns.ended(dial);
             self.actions.push_back(Action::CancelDial(dial));
         }
@@ -597,6 +621,6 @@ impl Mesh {
     }
 
     fn names(&self) -> Vec<NodeName> {
-        self.members.keys().cloned().collect()
+        self.members.names().cloned().collect()
     }
 }

@@ -288,6 +288,29 @@ fn hundred_nodes_form_a_mesh_and_survive_faults() {
     }
 }
 
+/// What `cargo bench --bench scale` does with a thousand nodes on a hundred hosts.
+#[test]
+fn nodes_on_many_hosts_form_one_mesh_and_are_left_in_peace() {
+    let setup = Setup::hosts(15, 10);
+    with_seed(1, &setup, |world| {
+        world.run_for(5 * SECOND);
+        assert!(world.is_whole(), "apart: {:?}", world.apart());
+        let introduced = world.introductions();
+        let pairs = 150 * 149 / 2;
+        assert!(
+            (pairs..=2 * pairs).contains(&introduced),
+            "{introduced} introductions of {pairs} pairs"
+        );
+        world.run_for(60 * SECOND);
+        assert_meshed(world);
+        assert_eq!(
+            world.introductions(),
+            introduced,
+            "of those that were one mesh"
+        );
+    });
+}
+
 #[test]
 fn thousand_nodes_form_a_mesh() {
     time_to_full_mesh(1, &silent_nodes_and_one_daemon(1000));

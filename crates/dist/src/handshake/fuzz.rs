@@ -26,6 +26,29 @@ pub(crate) fn fuzz_handshake(frames: &[&[u8]]) {
     }
 }
 
+/// A dial and the one who is dialled; whether both have proven the cookie to each other.
+pub(crate) fn prove_both() -> bool {
+    let (own, peer) = (name("m@h"), name("peer@h"));
+    let mut dial = Initiator::new(local(LocalName::Full(own)), peer.clone(), true, 7);
+    let mut accept = Acceptor::new(local(LocalName::Full(peer)), 7);
+    let Ok(Offer::Named(_)) = accept.on_name(&dial.first_frame()) else {
+        return false;
+    };
+    for frame in accept.on_decision(&Status::Ok) {
+        match dial.on_frame(&frame) {
+            Ok(initiator::Next::Wait) => {}
+            Ok(initiator::Next::Prove(reply)) => {
+                let Ok(acceptor::Next::Done(ack, _)) = accept.on_frame(&reply) else {
+                    return false;
+                };
+                return matches!(dial.on_frame(&ack), Ok(initiator::Next::Done(_)));
+            }
+            Ok(_) | Err(_) => return false,
+        }
+    }
+    false
+}
+
 // Fuzzing stops at a panic, and this one would be its own fault.
 #[allow(clippy::unwrap_used)]
 fn name(text: &str) -> pgmesh_name::NodeName {

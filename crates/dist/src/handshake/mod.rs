@@ -15,7 +15,7 @@ mod stream;
 mod fuzz;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use fuzz::fuzz_handshake;
+pub(crate) use fuzz::{fuzz_handshake, prove_both};
 
 pub(crate) use acceptor::{Acceptor, Offer};
 pub(crate) use flags::{is_hidden, knows_unlink_id, takes_spawns};

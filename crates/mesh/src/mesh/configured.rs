@@ -21,7 +21,7 @@ impl Mesh {
 
     /// Makes a name known that is not yet; it is dialled at the next timeout.
     pub(super) fn learn_if_configured(&mut self, name: &NodeName) {
-        let is_known = self.members.contains_key(name) || *name == self.config.own;
+        let is_known = self.members.contains(name) || *name == self.config.own;
         if is_known || !self.is_configured(name) {
             return;
         }

@@ -1,7 +1,9 @@
 //! What the nodes see of each other, and whom to connect.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use fixedbitset::FixedBitSet;
 use pgmesh_name::NodeName;
 
 use super::Mesh;
@@ -20,6 +22,13 @@ const AUDIT_AGAIN: Duration = Duration::from_secs(1);
 /// In announce intervals: when a daemon that does not lead stops waiting for the one
 /// that does.
 const NOT_LEADING_WAITS: u32 = 2;
+
+/// Whom a node says that it is connected to.
+struct Seen<'a> {
+    /// Those that we are linked to, by their places.
+    nodes: FixedBitSet,
+    others: Vec<&'a NodeName>,
+}
 
 impl Mesh {
     // Views.
@@ -41,8 +50,13 @@ impl Mesh {
 
     pub(super) fn stop_watching(&mut self, name: &NodeName) {
         self.audits.set(name, None);
-        self.edges.lose_view(name);
-        self.reconsider_all(name);
+        let Some(place) = self.members.place(name) else {
+            return;
+        };
+        self.edges.lose_view(place);
+        for other in self.apart.of(place).collect::<Vec<_>>() {
+            self.reconsider(place, other);
+        }
     }
 
     pub(super) fn serve_audits(&mut self) {
@@ -75,22 +89,49 @@ impl Mesh {
         if let Some(member) = self.watched(name, link) {
             member.watch = Watch::On;
         }
-        self.on_peers_seen(name, link, peers);
+        if let Some(node) = self.members.place_over(name, link) {
+            let seen = self.look_up(peers);
+            self.on_peers_seen(node, seen);
+        }
     }
 
-    fn on_peers_seen(&mut self, name: &NodeName, link: LinkId, peers: &[NodeName]) {
-        if self.link(name) != Some(link) {
-            return;
+    fn on_peers_seen(&mut self, node: usize, seen: Seen<'_>) {
+        let Seen { mut nodes, others } = seen;
+        others.iter().for_each(|name| self.learn(name));
+        // One newcomer may have cost another its place.
+        for peer in others.iter().filter_map(|name| self.members.place(name)) {
+            nodes.grow_and_insert(peer);
         }
-        for peer in peers {
-            self.learn(peer);
+        self.take_in(node, nodes);
+    }
+
+    /// Names looked up once: those that we are linked to are almost all of them, and
+    /// there is nothing to learn about them.
+    fn look_up<'a>(&mut self, peers: &'a [NodeName]) -> Seen<'a> {
+        let mut nodes = FixedBitSet::with_capacity(self.members.places());
+        let mut others = Vec::new();
+        for name in peers {
+            match self.members.linked_mut(name) {
+                Some((place, member)) => {
+                    member.on_seen(self.now);
+                    nodes.insert(place);
+                }
+                None => others.push(name),
+            }
         }
-        let others = self.linked_to_us(name);
-        let before: Vec<_> = others.iter().map(|o| self.edges.edge(name, o)).collect();
-        let known = peers.iter().filter(|peer| self.members.contains_key(*peer));
-        self.edges.see_all(name, known, self.now);
-        for (other, before) in others.iter().zip(before) {
-            self.edge_changed(name, other, before);
+        Seen { nodes, others }
+    }
+
+    /// Takes in a view, and looks at those pairs of which it can say anything new.
+    fn take_in(&mut self, node: usize, seen: FixedBitSet) {
+        let others: BTreeSet<usize> = match self.edges.changes(node, &seen) {
+            None => self.linked_but(node).collect(),
+            Some(changed) => changed.chain(self.apart.of(node)).collect(),
+        };
+        let before = self.edges.see_all(node, seen, self.now);
+        for other in others {
+            let before = self.edges.edge_by(before.as_ref(), node, other);
+            self.edge_changed(node, other, before);
         }
     }
 
@@ -101,28 +142,37 @@ impl Mesh {
         peer: &NodeName,
         connected: bool,
     ) {
-        if self.link(name) != Some(link) {
+        let Some(node) = self.members.place_over(name, link) else {
             return;
-        }
-        if connected {
+        };
+        let linked = self.members.linked_mut(peer);
+        let linked = linked.map(|(place, member)| {
+            member.on_seen(self.now);
+            place
+        });
+        if connected && linked.is_none() {
             self.learn(peer);
         }
-        if !self.members.contains_key(peer) {
-            return;
+        if let Some(peer) = linked.or_else(|| self.members.place(peer)) {
+            self.see(node, peer, connected);
         }
-        let before = self.edges.edge(name, peer);
-        self.edges.see(name, peer, connected, self.now);
-        self.edge_changed(name, peer, before);
+    }
+
+    fn see(&mut self, node: usize, peer: usize, connected: bool) {
+        let before = self.edges.edge(node, peer);
+        self.edges.see(node, peer, connected, self.now);
+        self.edge_changed(node, peer, before);
     }
 
     /// An audit's answer. While watched, what the watcher told since it was asked is
     /// newer; and if it says something else than the watcher, that one has died.
     pub(super) fn on_audited(&mut self, name: &NodeName, link: LinkId, peers: &[NodeName]) {
-        if self.link(name) != Some(link) {
+        let Some(node) = self.members.place_over(name, link) else {
             return;
-        }
-        let seen_at = self.edges.seen_at(name);
-        let differs = !self.edges.agrees(name, peers);
+        };
+        let seen_at = self.edges.seen_at(node);
+        let seen = self.look_up(peers);
+        let differs = self.differs(node, &seen);
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
@@ -134,7 +184,18 @@ impl Mesh {
             member.watch = Watch::Failed;
             self.audits.set(name, Some(self.now + AUDIT_AGAIN));
         }
-        self.on_peers_seen(name, link, peers);
+        self.on_peers_seen(node, seen);
+    }
+
+    /// Whether this is something else than what the node's view says, as far as the
+    /// names are known.
+    fn differs(&self, node: usize, seen: &Seen<'_>) -> bool {
+        let others = seen.others.iter();
+        let mut nodes = seen.nodes.clone();
+        for place in others.filter_map(|name| self.members.place(name)) {
+            nodes.grow_and_insert(place);
+        }
+        !self.edges.agrees(node, &nodes)
     }
 
     /// Somebody whom others may have named before we had a place for it.
@@ -166,82 +227,132 @@ impl Mesh {
         }
     }
 
-    fn edge_changed(&mut self, name: &NodeName, other: &NodeName, before: Edge) {
-        let after = self.edges.edge(name, other);
+    fn edge_changed(&mut self, node: usize, other: usize, before: Edge) {
+        let after = self.edges.edge(node, other);
         let apart = |edge| matches!(edge, Edge::Missing | Edge::OneWay);
-        let both_linked = self.link(name).is_some() && self.link(other).is_some();
+        let linked = |place| self.members.link_at(place).is_some();
+        let both_linked = linked(node) && linked(other);
         let lost = both_linked && before == Edge::Linked && apart(after);
-        let pair = Pair::new(name, other);
-        let Pair(a, b) = pair.clone();
-        if lost {
-            self.events.push_back(Event::EdgeDown(a, b));
-        } else if both_linked && apart(before) && after == Edge::Linked {
-            self.events.push_back(Event::EdgeUp(a, b));
+        let come = both_linked && apart(before) && after == Edge::Linked;
+        if (lost || come)
+            && let Some(Pair(a, b)) = self.pair(node, other)
+        {
+            let event = if lost { Event::EdgeDown } else { Event::EdgeUp };
+            self.events.push_back(event(a, b));
         }
-        self.reconsider(name, other);
-        if lost {
+        self.reconsider(node, other);
+        if lost && let Some(pair) = self.pair(node, other) {
             self.introductions.lost(&pair);
         }
+    }
+
+    fn pair(&self, a: usize, b: usize) -> Option<Pair> {
+        let ((a, _), (b, _)) = (self.members.at(a)?, self.members.at(b)?);
+        Some(Pair::new(a, b))
     }
 
     // Pairs.
 
     /// Looks again at one node's every pair.
     pub(super) fn reconsider_all(&mut self, name: &NodeName) {
-        for other in self.linked_to_us(name) {
-            self.reconsider(name, &other);
+        let Some(node) = self.members.place(name) else {
+            return;
+        };
+        for other in self.linked_but(node).collect::<Vec<_>>() {
+            self.reconsider(node, other);
         }
     }
 
-    pub(super) fn reconsider(&mut self, a: &NodeName, b: &NodeName) {
-        let pair = Pair::new(a, b);
+    /// The same for all: what is apart may be ours to mend from now on.
+    pub(super) fn reconsider_every_pair(&mut self) {
+        let nodes: Vec<usize> = self.members.linked().collect();
+        for (i, a) in nodes.iter().copied().enumerate() {
+            for b in nodes[i + 1..].iter().copied() {
+                self.reconsider(a, b);
+            }
+        }
+    }
+
+    pub(super) fn reconsider(&mut self, a: usize, b: usize) {
         let edge = self.edges.edge(a, b);
-        if !self.should_be_linked(a, b) || !matches!(edge, Edge::Missing | Edge::OneWay) {
-            let linked = edge == Edge::Linked;
-            let Some(apart) = self.introductions.settle(&pair, linked, self.now) else {
-                return;
-            };
-            if apart.failures > 0 && linked {
-                self.introductions.hurry(self.now);
-            }
-            if apart.was_introduced && apart.was_linked && linked {
-                self.events.push_back(Event::Healed {
-                    a: pair.0,
-                    b: pair.1,
-                    after: self.now.since(apart.since),
-                });
-            }
+        let is_apart = matches!(edge, Edge::Missing | Edge::OneWay);
+        if is_apart && self.should_be_linked(a, b) {
+            let due_at = self.due_at(a, b, edge);
+            self.note_apart(a, b, due_at);
+        } else if self.apart.remove(a, b) {
+            self.settle(a, b, edge == Edge::Linked);
+        }
+    }
+
+    /// What is not ours to introduce is not noted: of a thousand nodes that do not know
+    /// each other it would be half a million pairs.
+    pub(super) fn note_apart(&mut self, a: usize, b: usize, due_at: Option<Time>) {
+        let is_noted = self.apart.contains(a, b);
+        if !is_noted && due_at.is_none() {
             return;
         }
-        let due_at = self.due_at(&pair, edge);
-        self.introductions.apart(&pair, self.now, due_at);
+        if let Some(pair) = self.pair(a, b) {
+            self.apart.insert(a, b);
+            self.introductions.apart(&pair, self.now, due_at);
+        }
+    }
+
+    fn settle(&mut self, a: usize, b: usize, linked: bool) {
+        let Some(pair) = self.pair(a, b) else {
+            return;
+        };
+        let Some(apart) = self.introductions.settle(&pair, linked, self.now) else {
+            return;
+        };
+        if apart.failures > 0 && linked {
+            self.introductions.hurry(self.now);
+        }
+        if apart.was_introduced && apart.was_linked && linked {
+            self.events.push_back(Event::Healed {
+                a: pair.0,
+                b: pair.1,
+                after: self.now.since(apart.since),
+            });
+        }
     }
 
     /// When a pair that is apart is introduced, if it is ours to introduce.
-    fn due_at(&self, pair: &Pair, edge: Edge) -> Option<Time> {
-        let since = self.introductions.get(pair).map_or(self.now, |a| a.since);
+    fn due_at(&self, a: usize, b: usize, edge: Edge) -> Option<Time> {
+        if !self.is_ours(a, b) {
+            return None;
+        }
+        let noted = self.apart.contains(a, b).then(|| self.pair(a, b)).flatten();
+        let noted = noted.and_then(|pair| self.introductions.get(&pair));
+        let since = noted.map_or(self.now, |apart| apart.since);
         let at = match edge {
             Edge::OneWay => since + ONE_WAY_GRACE,
             _ => self.now,
         };
+        let is_urgent = self.config.introduce != IntroduceScope::All;
+        // Whoever leads may be dead, or not see what we see.
+        if is_urgent || self.leads || self.is_frozen() {
+            return Some(at);
+        }
+        let patience = self.config.announce_interval * NOT_LEADING_WAITS;
+        Some(at.max(since + patience))
+    }
+
+    fn is_ours(&self, a: usize, b: usize) -> bool {
+        let is_local = |place| {
+            let member = self.members.at(place);
+            member.is_some_and(|(name, _)| self.is_local(name))
+        };
         match self.config.introduce {
-            IntroduceScope::None => None,
-            IntroduceScope::Local => {
-                (self.is_local(&pair.0) || self.is_local(&pair.1)).then_some(at)
-            }
-            // Whoever leads may be dead, or not see what we see.
-            IntroduceScope::All if self.leads || self.is_frozen() => Some(at),
-            IntroduceScope::All => {
-                let patience = self.config.announce_interval * NOT_LEADING_WAITS;
-                Some(at.max(since + patience))
-            }
+            IntroduceScope::None => false,
+            IntroduceScope::Local => is_local(a) || is_local(b),
+            IntroduceScope::All => true,
         }
     }
 
     /// Whether these two belong together; those that are linked to us and do not are
     /// left apart on purpose.
-    pub(super) fn should_be_linked(&self, a: &NodeName, b: &NodeName) -> bool {
-        let (Some(first), Some(second)) = (self.members.get(a), self.members.get(b)) else {
+    pub(super) fn should_be_linked(&self, a: usize, b: usize) -> bool {
+        let (Some((_, first)), Some((_, second))) = (self.members.at(a), self.members.at(b)) else {
             return false;
         };
         a != b && first.should_be_linked(second)
@@ -252,10 +363,7 @@ impl Mesh {
     pub(super) fn on_leader(&mut self, leads: bool) {
         self.leads = leads;
         if leads {
-            let pairs: Vec<_> = self.introductions.pairs().cloned().collect();
-            for Pair(a, b) in pairs {
-                self.reconsider(&a, &b);
-            }
+            self.reconsider_every_pair();
         }
     }
 
@@ -303,11 +411,13 @@ impl Mesh {
     /// until the next audit.
     fn believe(&mut self, a: &NodeName, b: &NodeName) {
         for (name, peer) in [(a, b), (b, a)] {
-            let watched = self.members.get(name).is_some_and(|m| m.watch == Watch::On);
-            if !watched {
-                let before = self.edges.edge(name, peer);
-                self.edges.see(name, peer, true, self.now);
-                self.edge_changed(name, peer, before);
+            let (Some(node), Some(peer)) = (self.members.place(name), self.members.place(peer))
+            else {
+                return;
+            };
+            let member = self.members.at(node).map(|(_, member)| member);
+            if !member.is_some_and(|member| member.watch == Watch::On) {
+                self.see(node, peer, true);
             }
         }
     }
@@ -323,16 +433,13 @@ impl Mesh {
     // Who takes part.
 
     pub(super) fn link(&self, name: &NodeName) -> Option<LinkId> {
-        match self.members.get(name)?.state {
-            State::Up(link) => Some(link),
-            _ => None,
-        }
+        self.members.link_at(self.members.place(name)?)
     }
 
     /// Every visible node that we are linked to, but for one.
-    fn linked_to_us(&self, but: &NodeName) -> Vec<NodeName> {
-        let others = self.linked_nodes().filter(|name| *name != but);
-        others.cloned().collect()
+    fn linked_but(&self, node: usize) -> impl Iterator<Item = usize> {
+        let others = self.members.linked();
+        others.filter(move |other| *other != node)
     }
 }
 

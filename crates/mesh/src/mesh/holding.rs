@@ -4,7 +4,6 @@ use pgmesh_name::NodeName;
 
 use super::Mesh;
 use crate::edges::Edge;
-use crate::introductions::Pair;
 use crate::member::Hold;
 use crate::{Action, Event, Member, State, Time};
 
@@ -37,10 +36,12 @@ impl Mesh {
         for name in [a, b] {
             self.release(name);
         }
-        let pair = Pair::new(a, b);
-        let linked = self.edges.edge(a, b) == Edge::Linked;
-        if self.link(a).is_some() && self.link(b).is_some() && a != b && !linked {
-            self.introductions.apart(&pair, self.now, Some(self.now));
+        let (Some(a), Some(b)) = (self.members.place(a), self.members.place(b)) else {
+            return;
+        };
+        let both_linked = self.members.link_at(a).is_some() && self.members.link_at(b).is_some();
+        if both_linked && a != b && self.edges.edge(a, b) != Edge::Linked {
+            self.note_apart(a, b, Some(self.now));
         }
     }
 
@@ -76,7 +77,7 @@ impl Mesh {
 
     pub(super) fn on_forget(&mut self, name: &NodeName) {
         // A dial under way is given up.
-        let is_idle = self.members.contains_key(name) && self.link(name).is_none();
+        let is_idle = self.members.contains(name) && self.link(name).is_none();
         if is_idle && !self.is_configured(name) {
             self.forget(name);
         }

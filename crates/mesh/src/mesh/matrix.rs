@@ -34,10 +34,10 @@ pub struct Matrix {
 impl Mesh {
     /// Takes stock of every pair; costs time in proportion to their number.
     pub fn matrix(&self) -> Matrix {
-        let nodes: Vec<NodeName> = self.linked_nodes().cloned().collect();
+        let places: Vec<usize> = self.members.linked().collect();
         let mut matrix = Matrix::default();
-        for (i, a) in nodes.iter().enumerate() {
-            for (j, b) in nodes.iter().enumerate().skip(i + 1) {
+        for (i, a) in places.iter().copied().enumerate() {
+            for (j, b) in places.iter().copied().enumerate().skip(i + 1) {
                 let pairs = match self.edges.edge(a, b) {
                     Edge::Linked => &mut matrix.links,
                     _ if !self.should_be_linked(a, b) => &mut matrix.excluded,
@@ -52,21 +52,28 @@ impl Mesh {
                 pairs.push((i, j));
             }
         }
-        let seen = nodes.iter().filter_map(|name| self.edges.seen_at(name));
+        let seen = places.iter().filter_map(|place| self.edges.seen_at(*place));
         matrix.age = seen.min().map_or(Duration::ZERO, |at| self.now.since(at));
-        matrix.nodes = nodes;
+        matrix.nodes = self.linked_nodes().cloned().collect();
         matrix
     }
 
     /// Whether two nodes that we are linked to both say that they are connected.
     pub fn are_connected(&self, a: &NodeName, b: &NodeName) -> bool {
-        let both = self.link(a).is_some() && self.link(b).is_some();
-        both && self.edges.edge(a, b) == Edge::Linked
+        let linked = |name| {
+            let place = self.members.place(name)?;
+            self.members.link_at(place).map(|_| place)
+        };
+        let (Some(a), Some(b)) = (linked(a), linked(b)) else {
+            return false;
+        };
+        self.edges.edge(a, b) == Edge::Linked
     }
 
     /// The visible nodes that we are linked to, in order.
     pub(super) fn linked_nodes(&self) -> impl Iterator<Item = &NodeName> {
-        self.linked_members().map(|(name, _)| name)
+        let nodes = self.members.linked();
+        nodes.filter_map(|place| Some(self.members.at(place)?.0))
     }
 }
 

@@ -1,10 +1,7 @@
 //! How many pairs of nodes are connected, and how many are not.
 
-use pgmesh_name::NodeName;
-
 use super::Mesh;
 use crate::edges::Edge;
-use crate::{Member, State};
 
 /// Where the pairs of visible nodes that we are linked to stand: see
 /// [`crate::Matrix`] for what each means.
@@ -41,18 +38,15 @@ impl PairCounts {
 }
 
 impl Mesh {
-    /// Counts the pairs of [`matrix`](Self::matrix) without listing them: names are
-    /// looked up once for each node and not for each pair.
+    /// Counts the pairs of [`matrix`](Self::matrix) without listing them.
     pub fn pair_counts(&self) -> PairCounts {
-        let nodes: Vec<_> = self.linked_members().collect();
-        let names = nodes.iter().map(|(name, _)| *name);
-        let views = self.edges.views_of(names);
+        let places: Vec<usize> = self.members.linked().collect();
         let mut counts = PairCounts::default();
-        for (i, (_, a)) in nodes.iter().enumerate() {
-            for (j, (_, b)) in nodes.iter().enumerate().skip(i + 1) {
-                let count = match views[i].edge(&views[j]) {
+        for (i, a) in places.iter().copied().enumerate() {
+            for b in places[i + 1..].iter().copied() {
+                let count = match self.edges.edge(a, b) {
                     Edge::Linked => &mut counts.linked,
-                    _ if !a.should_be_linked(b) => &mut counts.excluded,
+                    _ if !self.should_be_linked(a, b) => &mut counts.excluded,
                     Edge::Missing => &mut counts.missing,
                     Edge::OneWay => &mut counts.one_way,
                     Edge::Unknown => &mut counts.unknown,
@@ -61,12 +55,5 @@ impl Mesh {
             }
         }
         counts
-    }
-
-    /// The visible nodes that we are linked to, in order.
-    pub(super) fn linked_members(&self) -> impl Iterator<Item = (&NodeName, &Member)> {
-        let is_linked = |member: &Member| matches!(member.state, State::Up(_)) && !member.hidden;
-        let members = self.members.iter();
-        members.filter(move |(_, member)| is_linked(member))
     }
 }

@@ -4,7 +4,6 @@
 use pgmesh_name::NodeName;
 
 use super::Mesh;
-use crate::introductions::Pair;
 use crate::member::Watch;
 use crate::{Action, Config, IgnoredName, Retry, State};
 
@@ -41,10 +40,12 @@ impl Mesh {
     /// Those that may be passed on now and might not before, or the other way round.
     fn allow_anew(&mut self) -> Vec<NodeName> {
         let mut others = Vec::new();
-        for (name, member) in &mut self.members {
-            let is_allowed = self.config.allow.allows_name(name);
-            if std::mem::replace(&mut member.is_allowed, is_allowed) != is_allowed {
-                others.push(name.clone());
+        for name in self.names() {
+            let is_allowed = self.config.allow.allows_name(&name);
+            let member = self.members.get_mut(&name);
+            let before = member.map(|member| std::mem::replace(&mut member.is_allowed, is_allowed));
+            if before.is_some_and(|before| before != is_allowed) {
+                others.push(name);
             }
         }
         others
@@ -118,9 +119,6 @@ impl Mesh {
     fn plan_introductions_anew(&mut self, others: &[NodeName]) {
         self.introductions.unplan();
         others.iter().for_each(|name| self.reconsider_all(name));
-        let apart: Vec<_> = self.introductions.pairs().cloned().collect();
-        for Pair(a, b) in apart {
-            self.reconsider(&a, &b);
-        }
+        self.reconsider_every_pair();
     }
 }

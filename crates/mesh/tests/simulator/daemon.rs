@@ -1,6 +1,7 @@
 //! One daemon: a real mesh, and a model of what surrounds it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use pgmesh_mesh::{
     Action, Config, DialId, Event, Input, IntroductionId, LinkId, Member, Mesh, Time,
@@ -17,23 +18,45 @@ pub struct Daemon {
     pub announcements: u64,
     /// Links to another life of a node that was known.
     pub restarts: u64,
-    /// Whether nothing that is said reaches it, known to it or not.
+    /// Whether nothing that is said reaches it, known to it or not: also before it listens.
     pub is_deaf: bool,
     /// When the timeout that was planned last is due; earlier plans are void.
     pub timeout_at: Option<Time>,
-    /// Which nodes have a watcher of ours, over which link.
-    pub watched: BTreeMap<NodeName, LinkId>,
-    /// The node that lives on this daemon's host.
-    pub local: Option<usize>,
+    /// Which nodes have a watcher of ours.
+    pub watched: HashMap<NodeName, Watched>,
+    /// The nodes that live on this daemon's host.
+    pub local: Range<usize>,
     pub introductions: u64,
     /// Everybody that was ever linked.
     pub proven: BTreeSet<NodeName>,
     pub healed: u64,
     /// Whether its settings let it do nothing but look.
     pub is_narrow: bool,
+    /// What its mesh was told, if that is to be repeated.
+    pub record: Option<Record>,
     mesh: Mesh,
     dials: BTreeMap<DialId, NodeName>,
-    asked: BTreeMap<IntroductionId, (NodeName, NodeName)>,
+    dialled: BTreeSet<NodeName>,
+    asked: BTreeMap<IntroductionId, Pair>,
+    asked_pairs: BTreeSet<Pair>,
+}
+
+/// Two names in order.
+type Pair = (NodeName, NodeName);
+
+/// Over which link a node tells of its edges, and since when.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    pub link: LinkId,
+    pub since: Time,
+}
+
+/// Everything that a mesh depends on.
+#[derive(Debug)]
+pub struct Record {
+    pub config: Config,
+    pub seed: u64,
+    pub inputs: Vec<(Time, Input)>,
 }
 
 impl Daemon {
@@ -41,19 +64,22 @@ impl Daemon {
         Self {
             name: config.own.clone(),
             mesh: Mesh::new(config, seed),
-            watched: BTreeMap::new(),
-            local: None,
+            watched: HashMap::new(),
+            local: 0..0,
             introductions: 0,
             proven: BTreeSet::new(),
             healed: 0,
             is_narrow: false,
+            record: None,
             asked: BTreeMap::new(),
+            asked_pairs: BTreeSet::new(),
+            dialled: BTreeSet::new(),
             life,
             links: BTreeMap::new(),
             actions: 0,
             announcements: 0,
             restarts: 0,
-            is_deaf: false,
+            is_deaf: true,
             timeout_at: None,
             dials: BTreeMap::new(),
         }
@@ -64,6 +90,9 @@ impl Daemon {
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Action> {
         let is_timeout = matches!(input, Input::Timeout);
         self.note_answer(&input);
+        if let Some(record) = &mut self.record {
+            record.inputs.push((now, input.clone()));
+        }
         self.mesh.handle(now, input);
         if is_timeout && let Some(next) = self.mesh.poll_timeout() {
             assert!(next > now, "poll_timeout stays at {next:?} after Timeout");
@@ -91,10 +120,16 @@ impl Daemon {
         self.dials.contains_key(&dial)
     }
 
+    fn dial_ended(&mut self, dial: DialId) {
+        if let Some(name) = self.dials.remove(&dial) {
+            self.dialled.remove(&name);
+        }
+    }
+
     fn note_answer(&mut self, input: &Input) {
         match input {
             Input::DialFailed { dial, .. } => {
-                self.dials.remove(dial);
+                self.dial_ended(*dial);
             }
             Input::LinkUp { peer, link } => {
                 self.links.insert(peer.name.clone(), *link);
@@ -105,7 +140,9 @@ impl Daemon {
                 self.watched.remove(name);
             }
             Input::IntroductionEnded { id, .. } => {
-                self.asked.remove(id);
+                if let Some(pair) = self.asked.remove(id) {
+                    self.asked_pairs.remove(&pair);
+                }
             }
             _ => {}
         }
@@ -133,12 +170,12 @@ impl Daemon {
                 assert!(!self.is_narrow, "dials {name}, which is not allowed");
                 assert_ne!(name, &self.name, "dials itself");
                 assert!(!self.links.contains_key(name), "dials {name}, which is up");
-                let twice = self.dials.values().any(|dialled| dialled == name);
-                assert!(!twice, "second dial in flight to {name}");
+                let is_first = self.dialled.insert(name.clone());
+                assert!(is_first, "second dial in flight to {name}");
                 self.dials.insert(*dial, name.clone());
             }
             Action::CancelDial(dial) => {
-                self.dials.remove(dial);
+                self.dial_ended(*dial);
             }
             Action::Announce(names) => {
                 self.announcements += 1;
@@ -182,9 +219,9 @@ impl Daemon {
             let held = self.mesh.member(end).is_some_and(Member::is_held);
             assert!(!held, "introduces {end}, which is held");
         }
-        let same = |(a, b): &(NodeName, NodeName)| (a, b) == (to, peer) || (a, b) == (peer, to);
-        let twice = self.asked.values().any(same);
-        assert!(!twice, "second introduction of {to} and {peer}");
-        self.asked.insert(id, (to.clone(), peer.clone()));
+        let pair = (to.min(peer).clone(), to.max(peer).clone());
+        let is_first = self.asked_pairs.insert(pair.clone());
+        assert!(is_first, "second introduction of {to} and {peer}");
+        self.asked.insert(id, pair);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use fixedbitset::FixedBitSet;
+
 /// Who believes to be connected to whom, and between whom packets are lost.
 #[derive(Debug, Default)]
 pub struct Fabric {
-    /// One direction each: a node may have noticed what its peer has not.
-    beliefs: BTreeSet<(usize, usize)>,
+    /// Of each node on its own: it may have noticed what its peer has not.
+    beliefs: Vec<FixedBitSet>,
     cuts: BTreeSet<(usize, usize)>,
 }
 
@@ -15,6 +17,13 @@ fn pair(a: usize, b: usize) -> (usize, usize) {
 }
 
 impl Fabric {
+    pub fn new(nodes: usize) -> Self {
+        Self {
+            beliefs: vec![FixedBitSet::with_capacity(nodes); nodes],
+            cuts: BTreeSet::new(),
+        }
+    }
+
     /// Connects two nodes if they can be; returns who of them did not believe it
     /// before. Where only one end had noticed the loss, the new link takes the place
     /// of the old.
@@ -23,22 +32,26 @@ impl Fabric {
             return Vec::new();
         }
         let ends = [(a, b), (b, a)].into_iter();
-        ends.filter(|end| self.beliefs.insert(*end)).collect()
+        ends.filter(|(node, peer)| !self.beliefs[*node].put(*peer))
+            .collect()
     }
 
     /// Disconnects two nodes; returns who of them believed otherwise.
     pub fn disconnect(&mut self, a: usize, b: usize) -> Vec<(usize, usize)> {
         let ends = [(a, b), (b, a)].into_iter();
-        ends.filter(|end| self.beliefs.remove(end)).collect()
+        ends.filter(|(node, peer)| self.notice(*node, *peer))
+            .collect()
     }
 
     /// One node notices that nothing comes from another; `true` if that is news.
     pub fn notice(&mut self, node: usize, peer: usize) -> bool {
-        self.beliefs.remove(&(node, peer))
+        let believed = self.beliefs[node].contains(peer);
+        self.beliefs[node].remove(peer);
+        believed
     }
 
     pub fn is_linked(&self, a: usize, b: usize) -> bool {
-        self.beliefs.contains(&(a, b)) && self.beliefs.contains(&(b, a))
+        self.beliefs[a].contains(b) && self.beliefs[b].contains(a)
     }
 
     pub fn cut(&mut self, a: usize, b: usize) {
@@ -59,7 +72,6 @@ impl Fabric {
 
     /// To whom a node believes to be connected.
     pub fn peers(&self, node: usize) -> Vec<usize> {
-        let from = (node, 0)..=(node, usize::MAX);
-        self.beliefs.range(from).map(|(_, peer)| *peer).collect()
+        self.beliefs[node].ones().collect()
     }
 }

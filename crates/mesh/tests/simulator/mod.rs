@@ -15,10 +15,10 @@ mod queue;
 mod setup;
 mod world;
 
-pub use daemon::Daemon;
+pub use daemon::{Daemon, Record, Watched};
 pub use op::Op;
 pub use setup::Setup;
-pub use world::World;
+pub use world::{Told, World};
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub const TICK_TIMEOUT: Duration = Duration::from_secs(20);
 pub const DEAF_AFTER: Duration = Duration::from_secs(10);
 /// How long a daemon waits before it connects to Postgres again.
 pub const POSTGRES_RETRY: Duration = Duration::from_secs(1);
-/// How long news of a watched node travels. The same for all: they come in order.
+/// How long news of a watched node travels, until the next whole millisecond. The same
+/// for all: they come in order.
 pub const NEWS: Duration = Duration::from_millis(3);
 /// How often a daemon asks its EPMD who is there.
 pub const EPMD_INTERVAL: Duration = Duration::from_secs(1);

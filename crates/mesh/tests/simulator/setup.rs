@@ -10,14 +10,17 @@ pub struct Setup {
     /// others know of nobody.
     pub speaking: usize,
     pub daemons: usize,
-    /// Whom the daemons introduce. With `Local`, each lives on the host of the node
-    /// with its number.
+    /// How many nodes share a host, and so a daemon where each host has one.
+    pub nodes_per_host: usize,
+    /// Whom the daemons introduce. With `Local`, each lives on the host with its number.
     pub introduce: IntroduceScope,
     pub watch_edges: bool,
     pub prune: bool,
     /// Whether nodes cut others off that somebody has lost
     /// (`prevent_overlapping_partitions`).
     pub overlapping_prevented: bool,
+    /// Whether the first daemon's inputs are kept, to be repeated.
+    pub is_recorded: bool,
     /// Whether the daemons' settings name every node, and there is neither Postgres nor
     /// EPMD.
     pub configured: bool,
@@ -30,10 +33,12 @@ impl Setup {
             nodes,
             speaking: nodes,
             daemons,
+            nodes_per_host: 1,
             introduce: IntroduceScope::None,
             watch_edges: false,
             prune: false,
             overlapping_prevented: false,
+            is_recorded: false,
             configured: false,
         }
     }
@@ -48,7 +53,16 @@ impl Setup {
         }
     }
 
-    /// The same, from the daemons' settings alone.
+    /// Plain nodes, several to a host, each host with one daemon.
+    pub fn hosts(hosts: usize, nodes_per_host: usize) -> Self {
+        Self {
+            daemons: hosts,
+            nodes_per_host,
+            ..Self::sidecars(hosts * nodes_per_host)
+        }
+    }
+
+    /// Sidecars that know of each other's nodes from their settings alone.
     pub fn configured(nodes: usize) -> Self {
         Self {
             configured: true,

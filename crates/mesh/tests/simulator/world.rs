@@ -53,6 +53,8 @@ enum Happening {
         daemon: usize,
         life: u32,
     },
+    /// Those that watch nodes hear of the edges of one batch.
+    Edges(u64),
     /// Something that a node or its EPMD tells a daemon.
     News {
         daemon: usize,
@@ -76,6 +78,25 @@ enum Happening {
     },
 }
 
+/// A node's edge has come or gone.
+#[derive(Debug)]
+struct Edge {
+    node: usize,
+    peer: usize,
+    up: bool,
+    told_at: Time,
+}
+
+/// What arrives at the same time is given to one daemon after the other: with a
+/// hundred of them it takes three times as long edge by edge.
+#[derive(Debug, Default)]
+struct Edges {
+    batches: BTreeMap<u64, Vec<Edge>>,
+    last_batch: u64,
+    /// When the last one arrives, if it may grow.
+    open_until: Option<Time>,
+}
+
 /// A dial that has got this far after this time.
 #[derive(Debug)]
 struct Answer {
@@ -95,13 +116,31 @@ struct Beam {
     speaks: bool,
 }
 
+/// What went over the channel and to the nodes so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    /// Transactions that said something, whoever said it.
+    pub transactions: u64,
+    /// Names in them.
+    pub names: u64,
+    /// Names that reached a daemon.
+    pub heard_by_daemons: u64,
+    pub audits: u64,
+    /// Edges that came or went, as watchers told a daemon.
+    pub edges: u64,
+    /// Introductions of two that were connected already.
+    pub needless_introductions: u64,
+}
+
 pub struct World {
     pub now: Time,
     pub daemons: Vec<Option<Daemon>>,
     pub script: Vec<(Time, Op)>,
+    pub told: Told,
     setup: Setup,
     beams: Vec<Beam>,
     fabric: Fabric,
+    edges: Edges,
     /// Which daemons have no EPMD at the moment.
     without_epmd: BTreeSet<usize>,
     leader: Option<usize>,
@@ -125,9 +164,11 @@ impl World {
             now: Time::ZERO,
             daemons: Vec::new(),
             script: Vec::new(),
+            told: Told::default(),
             setup,
             beams: Vec::new(),
-            fabric: Fabric::default(),
+            fabric: Fabric::new(nodes),
+            edges: Edges::default(),
             without_epmd: BTreeSet::new(),
             leader: None,
             cuts: BTreeSet::new(),
@@ -142,7 +183,8 @@ impl World {
         };
         world.start_postgres();
         for node in 0..nodes {
-            let host = format!("10.0.{}.{}", node / 256, node % 256);
+            let number = node / world.setup.nodes_per_host;
+            let host = format!("10.0.{}.{}", number / 256, number % 256);
             let name: NodeName = format!("n{node}@{host}").parse().unwrap();
             world.numbers.insert(name.clone(), node);
             world.beams.push(Beam {
@@ -181,11 +223,8 @@ impl World {
         let mut missing = Vec::new();
         for daemon in self.daemons.iter().flatten() {
             for beam in self.beams.iter().filter(|beam| beam.alive) {
-                let known = daemon
-                    .mesh()
-                    .members()
-                    .find(|(name, _)| **name == beam.name);
-                if !known.is_some_and(|(_, m)| matches!(m.state(), State::Up(_))) {
+                let known = daemon.mesh().member(&beam.name);
+                if !known.is_some_and(|member| matches!(member.state(), State::Up(_))) {
                     missing.push((daemon.name.clone(), beam.name.clone()));
                 }
             }
@@ -203,6 +242,27 @@ impl World {
         pairs
             .filter(|(a, b)| a < b && !self.fabric.is_linked(*a, *b))
             .collect()
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.beams.len()
+    }
+
+    /// How many all daemons have made so far.
+    pub fn introductions(&self) -> u64 {
+        let daemons = self.daemons.iter().flatten();
+        daemons.map(|daemon| daemon.introductions).sum()
+    }
+
+    /// Whether each daemon is linked to every node, and sees every pair connected.
+    pub fn is_whole(&self) -> bool {
+        let nodes = self.beams.iter().filter(|beam| beam.alive).count();
+        let pairs = nodes * nodes.saturating_sub(1) / 2;
+        let sees_all = |daemon: &Daemon| {
+            let counts = daemon.mesh().pair_counts();
+            (counts.linked, counts.expected()) == (pairs, pairs)
+        };
+        self.apart().is_empty() && self.daemons.iter().flatten().all(sees_all)
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -223,6 +283,7 @@ impl World {
             Happening::BeamDials { node, daemon } => self.beam_dials(node, daemon),
             Happening::DeafNoticed { daemon, life } => self.deaf_noticed(daemon, life),
             Happening::PostgresConnects { daemon, life } => self.postgres_connects(daemon, life),
+            Happening::Edges(batch) => self.tell_watchers(batch),
             Happening::News {
                 daemon,
                 life,
@@ -269,9 +330,10 @@ impl World {
             return;
         };
         let (life, next) = (running.life, running.poll_timeout());
-        if next != running.timeout_at {
-            running.timeout_at = next;
+        if next == running.timeout_at {
+            return;
         }
+        running.timeout_at = next;
         if let Some(at) = next {
             let due = at.max(self.now);
             self.queue
@@ -301,6 +363,7 @@ impl World {
             }
             Action::Disconnect { at, peer } => self.disconnect_all(daemon, &at, &peer),
             Action::Announce(names) => {
+                self.told.transactions += 1;
                 for name in names {
                     self.say(&name);
                     self.plan_beam_dials(daemon);

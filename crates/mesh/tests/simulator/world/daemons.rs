@@ -1,10 +1,12 @@
 //! Daemons, their settings and their EPMDs.
 
+use std::ops::Range;
+
 use pgmesh_mesh::{Config, Input, IntroduceScope};
 use pgmesh_name::{AllowList, NodeName, PeerMap};
 
 use super::super::EPMD_INTERVAL;
-use super::super::daemon::Daemon;
+use super::super::daemon::{Daemon, Record};
 use super::{Happening, World};
 
 impl World {
@@ -21,8 +23,15 @@ impl World {
         }
         self.lives += 1;
         let config = self.config(daemon);
-        let mut started = Daemon::new(config, self.lives, self.rng.u64(..));
-        started.local = self.local_node(daemon);
+        let seed = self.rng.u64(..);
+        let record = Record {
+            config: config.clone(),
+            seed,
+            inputs: Vec::new(),
+        };
+        let mut started = Daemon::new(config, self.lives, seed);
+        started.record = Some(record).filter(|_| self.setup.is_recorded && daemon == 0);
+        started.local = self.local_nodes(daemon);
         let life = started.life;
         self.daemons[daemon] = Some(started);
         self.plan_postgres(daemon);
@@ -50,7 +59,7 @@ impl World {
     }
 
     fn config(&self, daemon: usize) -> Config {
-        let host = match self.local_node(daemon) {
+        let host = match self.local_nodes(daemon).next() {
             Some(node) => self.beams[node].name.host().to_owned(),
             None => format!("10.2.0.{daemon}"),
         };
@@ -72,9 +81,12 @@ impl World {
         peers
     }
 
-    fn local_node(&self, daemon: usize) -> Option<usize> {
-        let beside = self.setup.introduce == IntroduceScope::Local;
-        Some(daemon).filter(|node| beside && *node < self.beams.len())
+    fn local_nodes(&self, daemon: usize) -> Range<usize> {
+        if self.setup.introduce != IntroduceScope::Local {
+            return 0..0;
+        }
+        let (here, all) = (self.setup.nodes_per_host, self.beams.len());
+        (daemon * here).min(all)..((daemon + 1) * here).min(all)
     }
 
     /// EPMD lists what lives on the daemon's host.
@@ -84,15 +96,17 @@ impl World {
         }
         let again = Happening::AskEpmd { daemon, life };
         self.queue.plan(self.now + EPMD_INTERVAL, again);
-        let local = self.daemons[daemon].as_ref().and_then(|d| d.local);
-        if let Some(node) = local.filter(|_| !self.without_epmd.contains(&daemon)) {
-            let beam = &self.beams[node];
-            let names = beam.alive.then(|| beam.name.clone());
-            self.feed(daemon, Input::LocalNames(names.into_iter().collect()));
+        let Some(local) = self.daemons[daemon].as_ref().map(|d| d.local.clone()) else {
+            return;
+        };
+        if !local.is_empty() && !self.without_epmd.contains(&daemon) {
+            let alive = self.beams[local].iter().filter(|beam| beam.alive);
+            let names = alive.map(|beam| beam.name.clone()).collect();
+            self.feed(daemon, Input::LocalNames(names));
         }
     }
 
     pub(super) fn is_daemon(&self, name: &NodeName) -> bool {
-        self.daemons.iter().flatten().any(|d| d.name == *name)
+        name.alive().starts_with("pgmesh") && self.daemons.iter().flatten().any(|d| d.name == *name)
     }
 }

@@ -120,6 +120,8 @@ impl World {
             wait = SETUP_TIMEOUT;
             IntroductionOutcome::Failed
         } else if self.beams[peer].alive {
+            let is_needless = self.fabric.is_linked(to, peer);
+            self.told.needless_introductions += u64::from(is_needless);
             self.nodes_connect(to, peer);
             IntroductionOutcome::Connected
         } else {

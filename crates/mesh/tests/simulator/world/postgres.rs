@@ -17,6 +17,9 @@ impl World {
         }
         self.postgres_up = false;
         for daemon in 0..self.daemons.len() {
+            if let Some(running) = &mut self.daemons[daemon] {
+                running.is_deaf = true;
+            }
             self.feed(daemon, Input::PostgresDown);
             self.plan_postgres(daemon);
         }
@@ -85,6 +88,7 @@ impl World {
             return;
         }
         let name = beam.name.clone();
+        self.told.transactions += 1;
         self.say(&name);
         let next = self.now + BEACON_INTERVAL;
         self.queue.plan(next, Happening::Beacon { node, life });
@@ -95,6 +99,7 @@ impl World {
         if !self.postgres_up {
             return;
         }
+        self.told.names += 1;
         for daemon in 0..self.daemons.len() {
             let (at, name) = (self.now + self.latency(), name.clone());
             self.queue.plan(at, Happening::Deliver { daemon, name });
@@ -119,6 +124,7 @@ impl World {
         if !self.postgres_up || running.is_none_or(|d| d.is_deaf) {
             return;
         }
+        self.told.heard_by_daemons += 1;
         let is_own = running.is_some_and(|d| d.name == name);
         let input = if is_own {
             Input::EchoHeard
