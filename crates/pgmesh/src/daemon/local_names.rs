@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use pgmesh_dist::{Node, epmd};
-use pgmesh_name::NodeName;
+use pgmesh_name::{AliveName, NodeName};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -19,6 +19,11 @@ use crate::epmd_entry;
 
 /// How often EPMD is asked.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How often, and how often the same is told again, once nothing has changed for a while.
+/// To ask costs more than all else that a daemon at rest does.
+const QUIET_INTERVAL: Duration = Duration::from_secs(1);
+const TOLD_AGAIN: Duration = Duration::from_secs(5);
+const QUIET_AFTER: Duration = Duration::from_secs(10);
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// A node of this host answers in milliseconds.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
@@ -49,8 +54,11 @@ pub(super) fn spawn(
             node,
             known: HashMap::new(),
         };
+        let mut rhythm = Rhythm::new(Instant::now());
         loop {
-            if let Ok(listed) = epmd::names_unhurried(epmd, ASK_LIMIT).await {
+            if let Ok(listed) = epmd::names_unhurried(epmd, ASK_LIMIT).await
+                && rhythm.is_due(&listed, Instant::now())
+            {
                 let listed = listed
                     .into_iter()
                     .map(|(name, port)| (name.to_string(), port));
@@ -59,9 +67,50 @@ pub(super) fn spawn(
                     return;
                 }
             }
-            sleep(INTERVAL).await;
+            sleep(rhythm.pause(Instant::now())).await;
         }
     }))
+}
+
+/// When EPMD is asked, and when what it says is worth a look.
+struct Rhythm {
+    last: Vec<(AliveName, u16)>,
+    changed_at: Instant,
+    told_at: Instant,
+}
+
+impl Rhythm {
+    fn new(now: Instant) -> Self {
+        Self {
+            last: Vec::new(),
+            changed_at: now,
+            told_at: now,
+        }
+    }
+
+    fn is_due(&mut self, listed: &[(AliveName, u16)], now: Instant) -> bool {
+        if listed != self.last {
+            self.last = listed.to_vec();
+            self.changed_at = now;
+        }
+        let is_due = !self.is_quiet(now) || now >= self.told_at + TOLD_AGAIN;
+        if is_due {
+            self.told_at = now;
+        }
+        is_due
+    }
+
+    fn pause(&self, now: Instant) -> Duration {
+        if self.is_quiet(now) {
+            QUIET_INTERVAL
+        } else {
+            INTERVAL
+        }
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        now >= self.changed_at + QUIET_AFTER
+    }
 }
 
 struct Entries {
@@ -141,4 +190,28 @@ async fn probe(node: &Node, alive: &str, address: SocketAddr) -> Entry {
     };
     tracing::debug!(%address, kind = error.kind().as_str(), "{alive} of this host's EPMD: {error}");
     nobody()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(alive: &str) -> Vec<(AliveName, u16)> {
+        let name: NodeName = format!("{alive}@h").parse().unwrap();
+        vec![(name.alive_name(), 9100)]
+    }
+
+    #[test]
+    fn what_stays_the_same_is_asked_and_told_more_seldom() {
+        let started = Instant::now();
+        let at = |seconds| started + Duration::from_secs(seconds);
+        let mut rhythm = Rhythm::new(started);
+        let due: Vec<_> = (0..=21)
+            .filter(|n| rhythm.is_due(&listed("a"), at(*n)))
+            .collect();
+        assert_eq!(due, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14, 19]);
+        assert_eq!(rhythm.pause(at(21)), QUIET_INTERVAL);
+        assert!(rhythm.is_due(&listed("b"), at(22)) && rhythm.is_due(&listed("b"), at(23)));
+        assert_eq!(rhythm.pause(at(23)), INTERVAL);
+    }
 }
