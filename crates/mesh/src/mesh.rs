@@ -398,7 +398,7 @@ impl Mesh {
             return;
         };
         if let State::Dialing(dial) = member.state {
-            self.turns.ended(dial);
+            self.turns.proven(dial, now);
             // It may be another dial than the one that this link came from.
             self.actions.push_back(Action::CancelDial(dial));
         }

@@ -16,10 +16,12 @@ use crate::{DialId, Time};
 
 /// How many unproven names are dialled at one time.
 pub(crate) const MAX_DIALS: usize = 256;
-/// What a dial may take while others wait.
+/// What a dial may take while others wait: twice what the last honest one took, but
+/// neither less nor more than this.
 const LEAST_TIME: Duration = Duration::from_millis(25);
+const MOST_TIME: Duration = Duration::from_millis(250);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Turns {
     dials: BTreeMap<DialId, Dial>,
     hosts: BTreeMap<String, Host>,
@@ -30,6 +32,21 @@ pub(crate) struct Turns {
     queue: BTreeSet<Place>,
     waiting: BTreeSet<NodeName>,
     served: u64,
+    patience: Duration,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            dials: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            loads: BTreeSet::new(),
+            queue: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            served: 0,
+            patience: LEAST_TIME,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -105,7 +122,7 @@ impl Turns {
     pub(crate) fn next_at(&self) -> Option<Time> {
         self.queue.first()?;
         let (_, oldest) = self.oldest_of_busiest_host()?;
-        Some(oldest.started_at + LEAST_TIME)
+        Some(oldest.started_at + self.patience)
     }
 
     /// Notes a dial.
@@ -120,6 +137,15 @@ impl Turns {
         });
     }
 
+    /// Notes that a dial has brought a link.
+    pub(crate) fn proven(&mut self, dial: DialId, now: Time) {
+        if let Some(proven) = self.dials.get(&dial) {
+            let took = now.since(proven.started_at);
+            self.patience = (took * 2).clamp(LEAST_TIME, MOST_TIME);
+        }
+        self.ended(dial);
+    }
+
     /// Notes that a dial is over; unknown ones are proven names' dials.
     pub(crate) fn ended(&mut self, dial: DialId) {
         if let Some(ended) = self.dials.remove(&dial) {
@@ -131,7 +157,7 @@ impl Turns {
 
     fn who_makes_room(&self, place: &Place, now: Time) -> Option<(DialId, NodeName)> {
         let (dial, oldest) = self.oldest_of_busiest_host()?;
-        let had_time = now >= oldest.started_at + LEAST_TIME;
+        let had_time = now >= oldest.started_at + self.patience;
         let hogs = self.dials_of(oldest.name.host()) > place.dials + 1;
         (had_time || hogs).then(|| (dial, oldest.name.clone()))
     }
@@ -232,6 +258,22 @@ mod tests {
         turns.wait(&name("late@b"));
         let turn = turns.next(at(25)).unwrap();
         assert_eq!(turn.give_up, Some((DialId(1), name("x0@b"))));
+    }
+
+    #[test]
+    fn honest_dials_say_how_long_others_may_take() {
+        let (mut turns, mut last) = (Turns::default(), 0);
+        (0..MAX_DIALS + 9).for_each(|n| turns.wait(&name(&format!("x{n}@b"))));
+        serve(&mut turns, at(0), &mut last);
+        assert_eq!(turns.next_at(), Some(at(25)));
+        turns.proven(DialId(1), at(20));
+        assert_eq!(serve(&mut turns, at(20), &mut last).len(), 1);
+        assert_eq!(turns.next_at(), Some(at(40)));
+        turns.proven(DialId(2), at(10_000));
+        assert_eq!(turns.next_at(), Some(at(250)));
+        turns.ended(DialId(3));
+        turns.proven(DialId(257), at(21));
+        assert_eq!(turns.next_at(), Some(at(25)));
     }
 
     #[test]
