@@ -49,8 +49,9 @@ fn edge_of_ours(settled: &mut Settled, bencher: &mut Bencher<'_>) {
     });
 }
 
-fn audited(settled: &mut Settled, bencher: &mut Bencher<'_>) {
-    let answer = settled.audited(NODE);
+/// As a watcher's first news, and as the answer to an audit.
+fn peers_seen(settled: &mut Settled, bencher: &mut Bencher<'_>) {
+    let answer = settled.peers_seen(NODE);
     bencher.iter(|| settled.handle(answer.clone()));
 }
 
@@ -101,7 +102,7 @@ fn parts(criterion: &mut Criterion) {
         ("newcomer_heard_and_forgotten", newcomer),
         ("edge_down_and_up", edge),
         ("edge_of_ours_down_and_up", edge_of_ours),
-        ("audited", audited),
+        ("peers_seen", peers_seen),
         ("link_lost_and_back", link_lost_and_back),
         ("timeout", timeout),
         ("echo", echo),

@@ -37,6 +37,8 @@ impl Edge {
 pub(crate) struct Edges {
     /// By place, as far as somebody there was ever seen.
     views: Vec<Option<View>>,
+    /// Who may stand in a view: of names that anybody makes up none does.
+    named: FixedBitSet,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,7 @@ impl Edges {
         if node >= self.views.len() {
             self.views.resize_with(node + 1, || None);
         }
+        self.named.union_with(&peers);
         let view = View {
             peers,
             taken_at: now,
@@ -79,6 +82,7 @@ impl Edges {
             view.peers.grow(peer + 1);
             view.peers.set(peer, connected);
             view.taken_at = now;
+            self.named.grow_and_insert(peer);
         }
     }
 
@@ -98,6 +102,10 @@ impl Edges {
     /// Removes every trace of a node.
     pub(crate) fn forget(&mut self, node: usize) {
         self.lose_view(node);
+        if !self.named.contains(node) {
+            return;
+        }
+        self.named.set(node, false);
         for view in self.views.iter_mut().flatten() {
             if view.peers.contains(node) {
                 view.peers.set(node, false);

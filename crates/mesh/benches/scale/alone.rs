@@ -15,6 +15,7 @@ pub(crate) fn measure(nodes: usize) -> Outcome<()> {
     let taken = (memory()? - before) / MESHES;
     drop(others);
     let said: Vec<_> = (0..nodes).map(|node| first.audited(node)).collect();
+    first.send_audits();
     let told = cpu();
     said.into_iter().for_each(|answer| first.handle(answer));
     let audited = cpu();

@@ -3,6 +3,8 @@
 
 #![allow(dead_code)]
 
+use std::time::Duration;
+
 use pgmesh_mesh::{Config, Input, LinkId, Mesh, Peer, Time};
 use pgmesh_name::NodeName;
 
@@ -54,6 +56,12 @@ impl Settled {
         self.mesh.handle(self.now, input);
         while self.mesh.poll_event().is_some() {}
         while self.mesh.poll_action().is_some() {}
+    }
+
+    /// Sends all audits: an answer that nobody has asked for is passed over.
+    pub fn send_audits(&mut self) {
+        self.now = self.now + Duration::from_secs(60);
+        self.handle(Input::Timeout);
     }
 
     pub fn link_up(&self, node: usize) -> Input {
