@@ -69,6 +69,9 @@ pub struct Mesh {
 /// further apart leave it open what was said in between.
 const LONGEST_ECHO_GAP: f64 = 2.5;
 
+/// Within this, being seen once more tells nothing new.
+const JUST_NOW: Duration = Duration::from_millis(100);
+
 /// Whether we hear, and since when it is proven.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ears {
@@ -259,7 +262,7 @@ impl Mesh {
     /// A name that another node is connected to, or that our EPMD lists: as good as
     /// heard.
     fn learn(&mut self, name: &NodeName) {
-        if *name == self.config.own {
+        if *name == self.config.own || self.is_on_its_way(name) {
             return;
         }
         match self.reason_to_ignore(name) {
@@ -280,6 +283,18 @@ impl Mesh {
             member.pull_dial_forward(self.now);
             self.attend(name);
         }
+    }
+
+    /// Whether it is being dialled, or waits for that, and was seen a moment ago: while a
+    /// thousand nodes come up, each of them tells of all others.
+    fn is_on_its_way(&self, name: &NodeName) -> bool {
+        let just_now = |at: Time| self.now.since(at) < JUST_NOW;
+        let seen = |member: &&Member| member.last_seen_at.is_some_and(just_now);
+        let member = self.members.get(name).filter(seen);
+        member.is_some_and(|member| match member.state {
+            State::Dialing(_) => true,
+            _ => self.turns.has_waiting(name),
+        })
     }
 
     fn on_heard_goodbye(&mut self, name: &NodeName) {

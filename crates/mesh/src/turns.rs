@@ -86,6 +86,10 @@ impl Turns {
         }
     }
 
+    pub(crate) fn has_waiting(&self, name: &NodeName) -> bool {
+        self.waiting.contains(name)
+    }
+
     /// Takes a name off: it is proven, dropped, or dialled otherwise.
     pub(crate) fn leave(&mut self, name: &NodeName) {
         if self.waiting.remove(name) {
