@@ -230,7 +230,8 @@ async fn within<T>(
 }
 
 async fn read_all(stream: TcpStream) -> Result<Vec<u8>, Exchange> {
-    let mut reply = Vec::new();
+    // Room for some fifty names, so that as many are read at once.
+    let mut reply = Vec::with_capacity(2048);
     stream.take(MAX_REPLY_BYTES).read_to_end(&mut reply).await?;
     Ok(reply)
 }

@@ -31,7 +31,7 @@ impl<'a, H: FnMut(Body<'_>)> Carrier<'a, H> {
     ) -> Self {
         Self {
             reader: Reader::new(received, config.max_frame),
-            writer: Writer::new(config.net_ticktime),
+            writer: Writer::new(config.net_ticktime, config.ticks_from),
             shared,
             handle,
         }

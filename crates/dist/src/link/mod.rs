@@ -35,6 +35,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::error::{Failure, FailureKind};
 use carrier::Carrier;
@@ -49,6 +50,9 @@ pub struct LinkId(pub u64);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkConfig {
     pub(crate) net_ticktime: Duration,
+    /// From when on intervals are counted: the same for all links of a node, so that it is
+    /// woken once for all of them.
+    pub(crate) ticks_from: Instant,
     pub(crate) max_frame: usize,
     pub(crate) max_queued: usize,
 }
@@ -314,6 +318,7 @@ mod tests {
     async fn peer_that_never_stops_sending_still_gets_its_ticks() {
         let config = LinkConfig {
             net_ticktime: Duration::from_millis(200),
+            ticks_from: Instant::now(),
             max_frame: 1024,
             max_queued: 1024,
         };
@@ -332,6 +337,7 @@ mod tests {
     async fn what_goes_over_a_link_is_counted() {
         let config = LinkConfig {
             net_ticktime: Duration::from_millis(400),
+            ticks_from: Instant::now(),
             max_frame: 1024,
             max_queued: 4096,
         };
@@ -361,6 +367,7 @@ mod tests {
     fn stuck(total: &TotalQueued, frames: usize) -> (LinkSender, LinkTask) {
         let config = LinkConfig {
             net_ticktime: Duration::from_secs(60),
+            ticks_from: Instant::now(),
             max_frame: 1024,
             max_queued: 4 * SMALL_QUEUE,
         };

@@ -12,6 +12,9 @@ use bytes::Bytes;
 pub(super) const LARGE: usize = 16 * 1024;
 /// Small frames behind each other, up to about this many bytes.
 const JOINED: usize = 64 * 1024;
+/// A buffer that has become longer is not kept when it is written: a thousand links have
+/// one each.
+const KEPT: usize = 4 * 1024;
 /// Buffers of one write.
 const SLICES: usize = 16;
 
@@ -62,6 +65,14 @@ impl Queue {
         self.open_frames += 1;
         if self.open.len() >= JOINED {
             self.close();
+        }
+    }
+
+    fn clear_open(&mut self) {
+        if self.open.capacity() > KEPT {
+            self.open = Vec::new();
+        } else {
+            self.open.clear();
         }
     }
 
@@ -147,7 +158,7 @@ impl Batch {
         self.written += count;
         if self.written == self.queue.open.len() {
             self.written = 0;
-            self.queue.open.clear();
+            self.queue.clear_open();
             frames += std::mem::take(&mut self.queue.open_frames);
         }
         frames

@@ -12,7 +12,7 @@ pub(crate) const INTENSITY: u32 = 4;
 /// node whenever they heard nothing from it, whatever they have sent (dist_util.erl,
 /// `send_tick`). And so do we, for peers that tick only when they are ticked, as those on
 /// ei do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TickClock {
     last_reads: u64,
     last_writes: u64,
@@ -26,6 +26,18 @@ pub(crate) enum TickDue {
     Nothing,
     Tick,
     PeerIsGone,
+}
+
+impl Default for TickClock {
+    fn default() -> Self {
+        Self {
+            // The handshake was heard, and the first interval may be short.
+            last_reads: u64::MAX,
+            last_writes: 0,
+            writes_at_tick: 0,
+            silent_intervals: 0,
+        }
+    }
 }
 
 impl TickClock {
@@ -78,9 +90,10 @@ mod tests {
     #[test]
     fn peer_that_says_nothing_is_ticked_whatever_we_write() {
         let mut clock = TickClock::default();
-        assert_eq!(clock.on_interval(0, 5), TickDue::Tick);
-        assert_eq!(clock.on_interval(1, 9), TickDue::Nothing);
-        assert_eq!(clock.on_interval(1, 15), TickDue::Tick);
+        assert_eq!(clock.on_interval(0, 5), TickDue::Nothing);
+        assert_eq!(clock.on_interval(0, 9), TickDue::Tick);
+        assert_eq!(clock.on_interval(1, 15), TickDue::Nothing);
+        assert_eq!(clock.on_interval(1, 19), TickDue::Tick);
     }
 
     #[test]

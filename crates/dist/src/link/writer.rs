@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::Shared;
 use super::frames::TICK;
@@ -28,10 +28,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(net_ticktime: Duration) -> Self {
-        let mut interval = tokio::time::interval(net_ticktime / INTENSITY);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        interval.reset();
+    pub(super) fn new(net_ticktime: Duration, ticks_from: Instant) -> Self {
+        let period = net_ticktime / INTENSITY;
+        let first = Instant::now() + until_next(period, ticks_from.elapsed());
+        let mut interval = tokio::time::interval_at(first, period);
+        // What was missed is not made up for, and the others are where they were.
+        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
         Self {
             batch: Batch::default(),
             unflushed: false,
@@ -135,5 +137,25 @@ impl Writer {
     /// Gives back what a link does not need while nothing is sent.
     pub(super) fn shrink(&mut self) {
         self.batch.shrink();
+    }
+}
+
+/// How long until intervals of this length begin anew that have been counted for so long.
+fn until_next(period: Duration, elapsed: Duration) -> Duration {
+    let into = elapsed.as_nanos().checked_rem(period.as_nanos());
+    let into = into.and_then(|into| u64::try_from(into).ok());
+    period.saturating_sub(Duration::from_nanos(into.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_of_all_links_begin_together() {
+        let period = Duration::from_secs(15);
+        let until = |elapsed| until_next(period, Duration::from_secs(elapsed)).as_secs();
+        assert_eq!([0, 1, 14, 15, 31].map(until), [15, 14, 1, 15, 14]);
+        assert_eq!(until_next(Duration::ZERO, period), Duration::ZERO);
     }
 }

@@ -29,7 +29,8 @@ impl Inner {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let link = LinkId(self.next_id());
-        let (mut sender, task) = link::open(&self.config.link_config(), &self.queued);
+        let (mut sender, task) =
+            link::open(&self.config.link_config(self.started_at), &self.queued);
         sender.unlink_ids = knows_unlink_id(proven.flags);
         sender.spawns = takes_spawns(proven.flags);
         let peer = PeerInfo {

@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use pgmesh_name::{AllowList, NodeName, PeerAddress, PeerMap};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cookie::Cookies;
@@ -133,9 +134,10 @@ impl NodeConfig {
         }
     }
 
-    fn link_config(&self) -> LinkConfig {
+    fn link_config(&self, ticks_from: Instant) -> LinkConfig {
         LinkConfig {
             net_ticktime: self.net_ticktime,
+            ticks_from,
             max_frame: self.max_frame,
             max_queued: self.max_frame.saturating_mul(2),
         }
@@ -269,6 +271,7 @@ struct Inner {
     port_lookups: PortLookups,
     tls: Option<Contexts>,
     queued: TotalQueued,
+    started_at: Instant,
     stopped: CancellationToken,
 }
 
@@ -382,6 +385,7 @@ impl Node {
             resolver: Resolver::default(),
             port_lookups: PortLookups::default(),
             queued: TotalQueued::default(),
+            started_at: Instant::now(),
             stopped: CancellationToken::new(),
         };
         let inner = Arc::new(inner);
