@@ -17,6 +17,8 @@ use crate::{
 
 /// For a moment every new edge is seen by one of its ends only.
 const ONE_WAY_GRACE: Duration = Duration::from_secs(1);
+/// At how many moments in an interval nodes are audited.
+const AUDIT_TIMES: u32 = 8;
 /// After an audit that came too late, or before which somebody was not known yet.
 const AUDIT_AGAIN: Duration = Duration::from_secs(1);
 /// In announce intervals: when a daemon that does not lead stops waiting for the one
@@ -78,10 +80,13 @@ impl Mesh {
         }
     }
 
+    /// In time with others, so that a daemon at rest is woken for some of them at once.
     fn plan_audit(&mut self, name: &NodeName) {
         let wait = jittered(self.config.audit_interval, &mut self.rng);
-        let wait = wait.max(Duration::from_millis(1));
-        self.audits.set(name, Some(self.now + wait));
+        let due = self.now + wait.max(Duration::from_millis(1));
+        let together = due.beginning_of(self.config.audit_interval / AUDIT_TIMES);
+        let due = if together > self.now { together } else { due };
+        self.audits.set(name, Some(due));
     }
 
     /// A watcher has begun.
