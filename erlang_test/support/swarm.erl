@@ -6,7 +6,7 @@
 %% `--watch-edges off --introduce none`.
 -module(swarm).
 
--export([start/3, see/2, names/1]).
+-export([start/3, see/2, names/1, message/1]).
 
 -define(PASS_THROUGH, 112).
 -define(SEND, 2).
@@ -47,6 +47,8 @@ loop(Socket, Peers) ->
 			ok
 	end.
 
+%% What a frame without a distribution header carries behind its control message.
+-spec message(binary()) -> term() | none.
 message(Terms) ->
 	{_Control, Used} = binary_to_term(Terms, [used]),
 	case binary:part(Terms, Used, byte_size(Terms) - Used) of

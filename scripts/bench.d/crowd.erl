@@ -189,17 +189,10 @@ loop(#{socket := Socket} = State) ->
 			ok = gen_tcp:send(Socket, <<>>), % a tick for a tick
 			loop(State);
 		{tcp, Socket, <<?PASS_THROUGH, Terms/binary>>} ->
-			ok = answer(message(Terms), State),
+			ok = answer(swarm:message(Terms), State),
 			loop(State);
 		{tcp_closed, Socket} ->
 			ok
-	end.
-
-message(Terms) ->
-	{_Control, Used} = binary_to_term(Terms, [used]),
-	case binary:part(Terms, Used, byte_size(Terms) - Used) of
-		<<>> -> none;
-		Payload -> binary_to_term(Payload)
 	end.
 
 answer({'$gen_call', From, {call, erlang, Function, Args, _}}, State) ->

@@ -8,8 +8,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-/// Frames from this size on are not copied.
-pub(super) const LARGE: usize = 16 * 1024;
+use crate::terms::LARGE;
+
 /// Small frames behind each other, up to about this many bytes.
 const JOINED: usize = 64 * 1024;
 /// A buffer that has become longer is not kept when it is written: a thousand links have

@@ -39,6 +39,7 @@ pub(crate) use encode::{
     write, write_atom, write_big, write_binary, write_integer, write_list, write_pid,
     write_reference, write_tuple_head,
 };
+pub(crate) use payload::LARGE;
 pub use payload::Payload;
 pub use raw::RawTerm;
 pub use scan::TermError;

@@ -6,7 +6,7 @@ use eetf::Term;
 use super::{Encoded, TermError, write};
 
 /// Bytes from here on are sent from where they are.
-const LARGE: usize = 16 * 1024;
+pub(crate) const LARGE: usize = 16 * 1024;
 /// What a frame's length can say, without its control message.
 const MAX_MESSAGE: usize = (u32::MAX - 65_536) as usize;
 
