@@ -64,6 +64,7 @@ mod handshake;
 mod link;
 mod mailbox_error;
 mod node;
+mod socket;
 mod spawn_error;
 pub mod terms;
 mod tls;

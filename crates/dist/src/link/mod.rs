@@ -8,6 +8,7 @@ mod answers;
 mod carrier;
 mod control;
 mod frames;
+mod pace;
 mod queue;
 mod reader;
 pub(crate) mod signals;
@@ -22,12 +23,13 @@ pub(crate) use frames::body_of;
 pub(crate) use frames::{Body, LENGTH};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use reader::fuzz_frames;
+pub(crate) use ticks::INTENSITY;
 pub use traffic::Traffic;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -35,9 +37,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::error::{Failure, FailureKind};
+use crate::socket::Quietable;
 use carrier::Carrier;
 use queue::{Batch, Queue};
 use traffic::Counting;
@@ -50,9 +52,6 @@ pub struct LinkId(pub u64);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkConfig {
     pub(crate) net_ticktime: Duration,
-    /// From when on intervals are counted: the same for all links of a node, so that it is
-    /// woken once for all of them.
-    pub(crate) ticks_from: Instant,
     pub(crate) max_frame: usize,
     pub(crate) max_queued: usize,
 }
@@ -84,6 +83,8 @@ struct Shared {
     queued: AtomicUsize,
     total: TotalQueued,
     max_queued: usize,
+    /// Whether an interval has ended that the link's task has not looked at yet.
+    interval_over: AtomicBool,
     /// Wakes those who wait for [`LinkSender::room`] or [`LinkSender::emptied`].
     drained: Notify,
     counting: Counting,
@@ -151,6 +152,13 @@ impl LinkSender {
     pub(crate) fn traffic(&self) -> Traffic {
         let queued = self.shared.queued.load(Ordering::Relaxed);
         self.shared.counting.traffic(queued)
+    }
+
+    /// Says that an interval of ticks is over: a quarter of the net_ticktime. Must be said
+    /// once in each, or the link neither ticks nor notices a silent peer.
+    pub(crate) fn interval_over(&self) {
+        self.shared.interval_over.store(true, Ordering::Release);
+        self.shared.wake();
     }
 
     /// Ends the link; [`LinkTask::run`] returns why.
@@ -238,11 +246,22 @@ impl Shared {
     /// The first failure is the one that counts.
     fn end(&self, failure: Failure) {
         let _ = self.failure.set(failure);
-        let waker = self.waiting().waker.take();
         self.drained.notify_waiters();
+        self.wake();
+    }
+
+    /// Wakes the link's task.
+    fn wake(&self) {
+        let waker = self.waiting().waker.take();
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Whether an interval has ended since the last time that somebody asked.
+    fn take_interval(&self) -> bool {
+        self.interval_over.load(Ordering::Acquire)
+            && self.interval_over.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -261,6 +280,7 @@ pub(crate) fn open(config: &LinkConfig, total: &TotalQueued) -> (LinkSender, Lin
         queued: AtomicUsize::new(0),
         total: Arc::clone(total),
         max_queued: config.max_queued,
+        interval_over: AtomicBool::new(false),
         drained: Notify::new(),
         counting: Counting::default(),
         failure: OnceLock::new(),
@@ -294,7 +314,7 @@ impl LinkTask {
         handle: impl FnMut(Body<'_>),
     ) -> Failure
     where
-        S: AsyncRead + AsyncWrite,
+        S: AsyncRead + AsyncWrite + Quietable + Unpin,
     {
         let mut stream = pin!(stream);
         let shared = &*self.shared;
@@ -317,27 +337,29 @@ mod tests {
     #[tokio::test]
     async fn peer_that_never_stops_sending_still_gets_its_ticks() {
         let config = LinkConfig {
-            net_ticktime: Duration::from_millis(200),
-            ticks_from: Instant::now(),
+            net_ticktime: Duration::from_secs(60),
             max_frame: 1024,
             max_queued: 1024,
         };
-        let (_sender, tasks) = open(&config, &TotalQueued::default());
+        let (sender, tasks) = open(&config, &TotalQueued::default());
         let (ours, mut theirs) = duplex(1024);
         // Ticks without end: there is always something to read.
         let link = tokio::spawn(tasks.run(join(repeat(0), ours), BytesMut::new(), |_| {}));
-        let mut ticks = [0; 12];
         let limit = Duration::from_secs(10);
-        let read = tokio::time::timeout(limit, theirs.read_exact(&mut ticks)).await;
-        read.expect("no ticks in time").unwrap();
+        for _ in 0..3 {
+            sender.interval_over();
+            let mut tick = [1; 4];
+            let read = tokio::time::timeout(limit, theirs.read_exact(&mut tick)).await;
+            read.expect("no tick in time").unwrap();
+            assert_eq!(tick, [0; 4]);
+        }
         link.abort();
     }
 
     #[tokio::test]
     async fn what_goes_over_a_link_is_counted() {
         let config = LinkConfig {
-            net_ticktime: Duration::from_millis(400),
-            ticks_from: Instant::now(),
+            net_ticktime: Duration::from_secs(60),
             max_frame: 1024,
             max_queued: 4096,
         };
@@ -350,9 +372,15 @@ mod tests {
         let received = BytesMut::from(&b"\0\0\0\x02pq\0\0\0\0"[..]);
         let link = tokio::spawn(tasks.run(ours, received, |_| {}));
         let limit = Duration::from_secs(10);
-        // Both messages, and the tick after the first interval without a write.
-        let mut written = [0; 7 + 6 + 4];
+        let mut written = [0; 7 + 6];
         let read = tokio::time::timeout(limit, theirs.read_exact(&mut written)).await;
+        read.expect("no messages in time").unwrap();
+        // Nothing is written in the second.
+        for _ in 0..2 {
+            sender.interval_over();
+            tokio::task::yield_now().await;
+        }
+        let read = tokio::time::timeout(limit, theirs.read_exact(&mut [0; 4])).await;
         read.expect("no tick in time").unwrap();
         let traffic = sender.traffic();
         assert_eq!(traffic.received_bytes, 10);
@@ -367,7 +395,6 @@ mod tests {
     fn stuck(total: &TotalQueued, frames: usize) -> (LinkSender, LinkTask) {
         let config = LinkConfig {
             net_ticktime: Duration::from_secs(60),
-            ticks_from: Instant::now(),
             max_frame: 1024,
             max_queued: 4 * SMALL_QUEUE,
         };

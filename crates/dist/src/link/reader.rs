@@ -54,7 +54,8 @@ pub(super) struct Reader {
 /// What a read brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
-    messages: usize,
+    pub(super) bytes: usize,
+    pub(super) messages: usize,
     ticks: usize,
     /// Whether more is likely to be there, and others should have their turn before it.
     pub(super) has_more: bool,
@@ -130,6 +131,7 @@ impl Reader {
             self.begun.clear();
             let mut progress = self.take_frames(bytes, shared, handle)?;
             progress.has_more = is_full;
+            progress.bytes = bytes.len();
             Poll::Ready(Ok(progress))
         })
     }
@@ -163,6 +165,7 @@ impl Reader {
         }
         Poll::Ready(Ok(Progress {
             has_more,
+            bytes: count,
             ..Progress::default()
         }))
     }
@@ -258,7 +261,6 @@ impl Reader {
 pub(crate) fn fuzz_frames(pieces: &[&[u8]]) {
     let config = super::LinkConfig {
         net_ticktime: std::time::Duration::from_secs(60),
-        ticks_from: tokio::time::Instant::now(),
         max_frame: 4 * LARGE,
         max_queued: 1024,
     };
@@ -292,7 +294,6 @@ mod tests {
     fn handled(bytes: &[u8], at_once: usize) -> Vec<(Vec<u8>, *const u8)> {
         let config = crate::link::LinkConfig {
             net_ticktime: std::time::Duration::from_secs(60),
-            ticks_from: tokio::time::Instant::now(),
             max_frame: 4 * 1024 * 1024,
             max_queued: 1024,
         };

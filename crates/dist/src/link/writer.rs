@@ -6,12 +6,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::Shared;
 use super::frames::TICK;
 use super::queue::Batch;
-use super::ticks::{INTENSITY, TickClock, TickDue};
+use super::ticks::{TickClock, TickDue};
 use crate::error::{Failure, FailureKind};
 
 /// Writes before others have their turn.
@@ -24,24 +23,22 @@ pub(super) struct Writer {
     writes: u64,
     clock: TickClock,
     net_ticktime: Duration,
-    interval: Interval,
 }
 
 impl Writer {
-    pub(super) fn new(net_ticktime: Duration, ticks_from: Instant) -> Self {
-        let period = net_ticktime / INTENSITY;
-        let first = Instant::now() + until_next(period, ticks_from.elapsed());
-        let mut interval = tokio::time::interval_at(first, period);
-        // What was missed is not made up for, and the others are where they were.
-        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    pub(super) fn new(net_ticktime: Duration) -> Self {
         Self {
             batch: Batch::default(),
             unflushed: false,
             writes: 0,
             clock: TickClock::default(),
             net_ticktime,
-            interval,
         }
+    }
+
+    /// How often anything was written.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes
     }
 
     /// Writes until nothing waits, the stream takes no more, or others have their turn.
@@ -102,25 +99,17 @@ impl Writer {
         }
     }
 
-    /// Looks, once an interval, at how often the link was read. Returns whether an interval
-    /// is over, or why the link is.
-    pub(super) fn poll_interval(
-        &mut self,
-        cx: &mut Context<'_>,
-        reads: u64,
-        shared: &Shared,
-    ) -> Poll<Result<(), Failure>> {
-        ready!(self.interval.poll_tick(cx));
+    /// Looks, once an interval, at how often the link was read. Fails if the peer is gone.
+    pub(super) fn end_interval(&mut self, reads: u64, shared: &Shared) -> Result<(), Failure> {
         match self.clock.on_interval(reads, self.writes) {
             TickDue::Nothing => {}
             TickDue::Tick => self.tick(shared),
             TickDue::PeerIsGone => {
                 let detail = format!("nothing was heard for {:?}", self.net_ticktime);
-                let failure = Failure::new(FailureKind::TickTimeout, detail);
-                return Poll::Ready(Err(failure));
+                return Err(Failure::new(FailureKind::TickTimeout, detail));
             }
         }
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 
     /// Ticks, unless something is on its way that says as much.
@@ -137,25 +126,5 @@ impl Writer {
     /// Gives back what a link does not need while nothing is sent.
     pub(super) fn shrink(&mut self) {
         self.batch.shrink();
-    }
-}
-
-/// How long until intervals of this length begin anew that have been counted for so long.
-fn until_next(period: Duration, elapsed: Duration) -> Duration {
-    let into = elapsed.as_nanos().checked_rem(period.as_nanos());
-    let into = into.and_then(|into| u64::try_from(into).ok());
-    period.saturating_sub(Duration::from_nanos(into.unwrap_or_default()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn intervals_of_all_links_begin_together() {
-        let period = Duration::from_secs(15);
-        let until = |elapsed| until_next(period, Duration::from_secs(elapsed)).as_secs();
-        assert_eq!([0, 1, 14, 15, 31].map(until), [15, 14, 1, 15, 14]);
-        assert_eq!(until_next(Duration::ZERO, period), Duration::ZERO);
     }
 }

@@ -14,6 +14,7 @@ use crate::LinkError;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{HandshakeStream, Proven, is_hidden, knows_unlink_id, takes_spawns};
 use crate::link::{self, Answered, Body, Control, LinkId, LinkSender};
+use crate::socket::Quietable;
 
 impl Inner {
     /// Enters a proven connection as a link and carries it until it ends.
@@ -26,11 +27,10 @@ impl Inner {
         stream: HandshakeStream<S>,
     ) -> bool
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Quietable + Unpin + Send + 'static,
     {
         let link = LinkId(self.next_id());
-        let (mut sender, task) =
-            link::open(&self.config.link_config(self.started_at), &self.queued);
+        let (mut sender, task) = link::open(&self.config.link_config(), &self.queued);
         sender.unlink_ids = knows_unlink_id(proven.flags);
         sender.spawns = takes_spawns(proven.flags);
         let peer = PeerInfo {
@@ -55,7 +55,7 @@ impl Inner {
     /// The event is told under the lock: whoever sees the table sees events in
     /// the same order.
     fn enter(
-        &self,
+        self: &Arc<Self>,
         peer: &PeerInfo,
         link: LinkId,
         dialled: Option<Attempt>,
@@ -75,6 +75,7 @@ impl Inner {
             old.close(Failure::new(FailureKind::Replaced, detail));
         }
         links.senders.insert(link, sender.clone());
+        self.keep_ticking(&mut links);
         let peer = peer.clone();
         self.tell(NodeEvent::LinkUp { peer, link, after });
         self.note_change();

@@ -26,6 +26,7 @@ mod routing;
 mod sending;
 mod serving;
 mod spawning;
+mod ticking;
 mod transport;
 mod unfinished;
 mod watch;
@@ -38,7 +39,6 @@ use std::time::Duration;
 
 use pgmesh_name::{AllowList, NodeName, PeerAddress, PeerMap};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cookie::Cookies;
@@ -134,10 +134,9 @@ impl NodeConfig {
         }
     }
 
-    fn link_config(&self, ticks_from: Instant) -> LinkConfig {
+    fn link_config(&self) -> LinkConfig {
         LinkConfig {
             net_ticktime: self.net_ticktime,
-            ticks_from,
             max_frame: self.max_frame,
             max_queued: self.max_frame.saturating_mul(2),
         }
@@ -271,7 +270,6 @@ struct Inner {
     port_lookups: PortLookups,
     tls: Option<Contexts>,
     queued: TotalQueued,
-    started_at: Instant,
     stopped: CancellationToken,
 }
 
@@ -315,6 +313,8 @@ type QuickMap<K, V> = foldhash::HashMap<K, V>;
 struct Links {
     table: LinkTable,
     senders: QuickMap<LinkId, LinkSender>,
+    /// Whether the clock of the links runs.
+    are_ticking: bool,
     dials: QuickMap<u64, CancellationToken>,
     watches: QuickMap<LinkId, Watch>,
     processes: Processes,
@@ -385,7 +385,6 @@ impl Node {
             resolver: Resolver::default(),
             port_lookups: PortLookups::default(),
             queued: TotalQueued::default(),
-            started_at: Instant::now(),
             stopped: CancellationToken::new(),
         };
         let inner = Arc::new(inner);

@@ -11,6 +11,7 @@ use super::Inner;
 use crate::Step;
 use crate::error::{Failure, FailureKind};
 use crate::handshake::{HandshakeStream, LengthPrefix};
+use crate::socket::Socket;
 use crate::tls::{self, Wire};
 
 impl Inner {
@@ -27,6 +28,7 @@ impl Inner {
             .map_err(|_| Failure::timeout(Step::Connect))?
             .map_err(|error| Failure::io(&error))?;
         set_nodelay(&stream)?;
+        let stream = Socket::Woken(stream);
         let wire = match &self.tls {
             None => Either::Left(stream),
             Some(contexts) => {
@@ -41,6 +43,7 @@ impl Inner {
     pub(super) async fn take(&self, stream: TcpStream) -> Result<HandshakeStream<Wire>, Failure> {
         let begun_at = Instant::now();
         set_nodelay(&stream)?;
+        let stream = Socket::Woken(stream);
         let wire = match &self.tls {
             None => Either::Left(stream),
             Some(contexts) => self.within_setup(tls::accept(contexts, stream)).await?,

@@ -13,17 +13,17 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 use tokio_util::either::Either;
 use zeroize::Zeroizing;
 
 use crate::error::{Failure, FailureKind};
+use crate::socket::Socket;
 pub(crate) use contexts::Contexts;
 pub(crate) use failure::of_stream as failure_of_stream;
 
 /// A connection as a link has it, plain or not.
-pub(crate) type Wire = Either<TcpStream, SslStream<TcpStream>>;
+pub(crate) type Wire = Either<Socket, SslStream<Socket>>;
 
 /// A fatal alert, as a record of TLS (RFC 8446, sections 5.1 and 6.2).
 const UNEXPECTED_MESSAGE: [u8; 7] = [21, 3, 3, 0, 2, 2, 10];
@@ -117,7 +117,7 @@ impl TlsConfig {
 /// Cancel safe: dropped, the connection is closed.
 pub(crate) async fn connect(
     contexts: &Contexts,
-    stream: TcpStream,
+    stream: Socket,
     host: &str,
 ) -> Result<Wire, Failure> {
     let ssl = contexts.client(host)?;
@@ -132,7 +132,7 @@ pub(crate) async fn connect(
 /// OpenSSL leaves out.
 ///
 /// Cancel safe: dropped, the connection is closed.
-pub(crate) async fn accept(contexts: &Contexts, stream: TcpStream) -> Result<Wire, Failure> {
+pub(crate) async fn accept(contexts: &Contexts, stream: Socket) -> Result<Wire, Failure> {
     let ssl = contexts.server()?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| failure::internal(&error))?;
     let Err(error) = Pin::new(&mut stream).accept().await else {
