@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::frames::Body;
 use super::pace::{Pace, Pacer};
-use super::reader::{Progress, Reader};
+use super::reader::{Progress, Reader, Sink};
 use super::writer::Writer;
 use super::{LinkConfig, Shared};
 use crate::error::Failure;
@@ -25,7 +25,7 @@ pub(super) struct Carrier<'a, H> {
     reader: Reader,
     writer: Writer,
     shared: &'a Shared,
-    handle: H,
+    sink: Sink<'a, H>,
     pacer: Pacer,
     /// While it looks by the clock.
     next_look: Option<Pin<Box<Sleep>>>,
@@ -42,7 +42,10 @@ impl<'a, H: FnMut(Body<'_>)> Carrier<'a, H> {
             reader: Reader::new(received, config.max_frame),
             writer: Writer::new(config.net_ticktime),
             shared,
-            handle,
+            sink: Sink {
+                counting: &shared.counting,
+                handle,
+            },
             pacer: Pacer::default(),
             next_look: None,
         }
@@ -50,7 +53,7 @@ impl<'a, H: FnMut(Body<'_>)> Carrier<'a, H> {
 
     /// Handles what came with the handshake.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
-        let progress = self.reader.begin(self.shared, &mut self.handle)?;
+        let progress = self.reader.begin(&mut self.sink)?;
         self.answer_ticks(progress);
         Ok(())
     }
@@ -87,8 +90,7 @@ impl<'a, H: FnMut(Body<'_>)> Carrier<'a, H> {
             return Ok(());
         }
         for _ in 0..READS {
-            let (reader, handle) = (&mut self.reader, &mut self.handle);
-            let read = reader.poll_read(cx, stream.as_mut(), self.shared, handle);
+            let read = self.reader.poll_read(cx, stream.as_mut(), &mut self.sink);
             let Poll::Ready(progress) = read else {
                 return self.keep_pace(cx, stream);
             };

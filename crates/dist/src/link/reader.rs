@@ -13,15 +13,18 @@ use bytes::{BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use super::Shared;
 use super::frames::{Body, LENGTH, believed, body_len, room_for, split_frame};
+use super::traffic::Counting;
 use crate::error::Failure;
 
 /// Room for a read.
 const READ_SIZE: usize = 64 * 1024;
 /// Frames from this size on get memory of their own.
 const LARGE: usize = 16 * 1024;
-/// What is read when another large frame is likely: enough for its head.
+/// After two large frames of one length the next is read as if it were another, up to this. A larger one comes in several pieces in any case, and more of it is there
+/// once its head has been read.
+const AT_ONCE: usize = 128 * 1024;
+/// Enough for the head of a large frame.
 const HEAD_SIZE: usize = 512;
 /// A buffer for beginnings that has become longer is not kept.
 const KEPT: usize = 4 * 1024;
@@ -43,12 +46,20 @@ pub(super) struct Reader {
     begun: BytesMut,
     /// What is left of the buffers of large frames, whose messages may be in use yet.
     spares: Vec<BytesMut>,
-    /// Whether the last frame was a large one.
-    expects_large: bool,
+    /// The length of the last frame, if it was a large one.
+    last_large: Option<usize>,
+    /// Whether the one before was as long.
+    repeats: bool,
     /// Bytes of large frames since others had their turn.
     turn: usize,
     max_frame: usize,
     reads: u64,
+}
+
+/// Where frames go to, and what came is counted.
+pub(super) struct Sink<'a, H> {
+    pub(super) counting: &'a Counting,
+    pub(super) handle: H,
 }
 
 /// What a read brought.
@@ -62,6 +73,14 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Nothing but bytes.
+    fn of(bytes: usize) -> Self {
+        Self {
+            bytes,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn has_ticks(self) -> bool {
         self.ticks > 0
     }
@@ -73,7 +92,8 @@ impl Reader {
         Self {
             begun: received,
             spares: Vec::new(),
-            expects_large: false,
+            last_large: None,
+            repeats: false,
             turn: 0,
             max_frame,
             reads: 0,
@@ -88,12 +108,11 @@ impl Reader {
     /// Handles the frames that are whole already.
     pub(super) fn begin(
         &mut self,
-        shared: &Shared,
-        handle: &mut impl FnMut(Body<'_>),
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
     ) -> Result<Progress, Failure> {
         let received = std::mem::take(&mut self.begun);
-        shared.counting.received_bytes.add(received.len());
-        self.take_frames(&received, shared, handle)
+        sink.counting.received_bytes.add(received.len());
+        self.take_frames(&received, sink)
     }
 
     /// Reads once, and handles the frames that are whole then.
@@ -101,25 +120,39 @@ impl Reader {
         &mut self,
         cx: &mut Context<'_>,
         stream: Pin<&mut S>,
-        shared: &Shared,
-        handle: &mut impl FnMut(Body<'_>),
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
     ) -> Poll<Result<Progress, Failure>> {
         let begun = body_len(&self.begun, self.max_frame)?.map(|body| LENGTH + body);
         match begun {
-            Some(frame) if frame >= LARGE => self.poll_large(cx, stream, frame, shared, handle),
-            _ => self.poll_small(cx, stream, shared, handle),
+            Some(frame) if frame >= LARGE => self.poll_large(cx, stream, frame, sink),
+            _ => match self.next_large() {
+                Some(frame) => self.poll_next_large(cx, stream, frame, sink),
+                None => self.poll_small(cx, stream, sink),
+            },
         }
+    }
+
+    /// The length of the next frame if it is one like the last ones, and can be read at once.
+    fn next_large(&self) -> Option<usize> {
+        let is_likely = self.repeats && self.begun.is_empty();
+        let last = self.last_large.filter(|_| is_likely)?;
+        (last <= AT_ONCE).then_some(last)
+    }
+
+    fn note_length(&mut self, frame: usize) {
+        let large = (frame >= LARGE).then_some(frame);
+        self.repeats = self.last_large == large;
+        self.last_large = large;
     }
 
     fn poll_small<S: AsyncRead>(
         &mut self,
         cx: &mut Context<'_>,
         stream: Pin<&mut S>,
-        shared: &Shared,
-        handle: &mut impl FnMut(Body<'_>),
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
     ) -> Poll<Result<Progress, Failure>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
-            let is_next = self.expects_large && self.begun.is_empty();
+            let is_next = self.last_large.is_some() && self.begun.is_empty();
             let room = if is_next { HEAD_SIZE } else { buffer.len() };
             let mut buffer = ReadBuf::new(&mut buffer[..room]);
             buffer.put_slice(&self.begun);
@@ -127,13 +160,40 @@ impl Reader {
             ready!(stream.poll_read(cx, &mut buffer)).map_err(|error| Failure::io(&error))?;
             let is_full = buffer.remaining() == 0;
             let bytes = buffer.filled();
-            self.count(bytes.len() - before, shared)?;
+            self.count(bytes.len() - before, sink.counting)?;
             self.begun.clear();
-            let mut progress = self.take_frames(bytes, shared, handle)?;
+            let mut progress = self.take_frames(bytes, sink)?;
             progress.has_more = is_full;
             progress.bytes = bytes.len();
             Poll::Ready(Ok(progress))
         })
+    }
+
+    /// Reads as if another frame of this length came: then one read has all of it.
+    fn poll_next_large<S: AsyncRead>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: Pin<&mut S>,
+        frame: usize,
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
+    ) -> Poll<Result<Progress, Failure>> {
+        if self.begun.capacity() < frame {
+            let spare = self.spare(frame);
+            self.begun = spare.unwrap_or_else(|| BytesMut::with_capacity(frame));
+        }
+        let read = poll_read_buf(stream, cx, &mut (&mut self.begun).limit(frame));
+        let count = ready!(read).map_err(|error| Failure::io(&error))?;
+        self.count(count, sink.counting)?;
+        match body_len(&self.begun, self.max_frame)?.map(|body| LENGTH + body) {
+            Some(next) if next == count => Poll::Ready(Ok(self.finish_large(count, sink))),
+            Some(next) if next >= LARGE && next > count => Poll::Ready(Ok(Progress::of(count))),
+            _ => {
+                let others = std::mem::take(&mut self.begun);
+                let mut progress = self.take_frames(&others, sink)?;
+                progress.bytes = count;
+                Poll::Ready(Ok(progress))
+            }
+        }
     }
 
     /// Reads no further than to the frame's end, so that nothing has to be moved.
@@ -142,8 +202,7 @@ impl Reader {
         cx: &mut Context<'_>,
         stream: Pin<&mut S>,
         frame: usize,
-        shared: &Shared,
-        handle: &mut impl FnMut(Body<'_>),
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
     ) -> Poll<Result<Progress, Failure>> {
         let missing = frame - self.begun.len();
         if self.begun.capacity() == self.begun.len() {
@@ -152,44 +211,50 @@ impl Reader {
         }
         let read = poll_read_buf(stream, cx, &mut (&mut self.begun).limit(missing));
         let count = ready!(read).map_err(|error| Failure::io(&error))?;
-        self.count(count, shared)?;
-        let is_whole = count == missing;
-        if is_whole {
-            self.finish_large(handle);
-            shared.counting.received_messages.add(1);
-            self.turn += frame;
+        self.count(count, sink.counting)?;
+        if count < missing {
+            return Poll::Ready(Ok(Progress::of(count)));
         }
-        let has_more = is_whole && self.turn >= TURN;
-        if has_more {
-            self.turn = 0;
-        }
-        Poll::Ready(Ok(Progress {
-            has_more,
-            bytes: count,
-            ..Progress::default()
-        }))
+        let mut progress = self.finish_large(frame, sink);
+        progress.bytes = count;
+        Poll::Ready(Ok(progress))
     }
 
-    fn finish_large(&mut self, handle: &mut impl FnMut(Body<'_>)) {
-        let mut frame = std::mem::take(&mut self.begun);
-        let body = frame.split().freeze().slice(LENGTH..);
-        handle(Body::Whole(&body));
+    fn finish_large(
+        &mut self,
+        frame: usize,
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
+    ) -> Progress {
+        let mut buffer = std::mem::take(&mut self.begun);
+        let body = buffer.split().freeze().slice(LENGTH..);
+        (sink.handle)(Body::Whole(&body));
+        sink.counting.received_messages.add(1);
         // One that comes alone leaves nothing behind.
-        if self.expects_large && body.len() <= LARGEST_SPARE {
+        if self.last_large.is_some() && frame <= LARGEST_SPARE {
             if self.spares.len() == SPARES {
                 self.spares.remove(0);
             }
-            self.spares.push(frame);
+            self.spares.push(buffer);
         }
-        self.expects_large = true;
+        self.note_length(frame);
+        self.turn += frame;
+        let has_more = self.turn >= TURN;
+        if has_more {
+            self.turn = 0;
+        }
+        Progress {
+            messages: 1,
+            has_more,
+            ..Progress::of(frame)
+        }
     }
 
-    fn count(&mut self, count: usize, shared: &Shared) -> Result<(), Failure> {
+    fn count(&mut self, count: usize, counting: &Counting) -> Result<(), Failure> {
         if count == 0 {
             return Err(Failure::closed_by_peer());
         }
         self.reads += 1;
-        shared.counting.received_bytes.add(count);
+        counting.received_bytes.add(count);
         Ok(())
     }
 
@@ -197,8 +262,7 @@ impl Reader {
     fn take_frames(
         &mut self,
         mut bytes: &[u8],
-        shared: &Shared,
-        handle: &mut impl FnMut(Body<'_>),
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
     ) -> Result<Progress, Failure> {
         let mut progress = Progress::default();
         while let Some((body, rest)) = split_frame(bytes, self.max_frame)? {
@@ -206,13 +270,13 @@ impl Reader {
                 progress.ticks += 1;
             } else {
                 progress.messages += 1;
-                self.expects_large = body.len() >= LARGE;
-                handle(Body::Borrowed(body));
+                self.note_length(LENGTH + body.len());
+                (sink.handle)(Body::Borrowed(body));
             }
             bytes = rest;
         }
-        shared.counting.received_messages.add(progress.messages);
-        shared.counting.received_ticks.add(progress.ticks);
+        sink.counting.received_messages.add(progress.messages);
+        sink.counting.received_ticks.add(progress.ticks);
         self.keep(bytes)?;
         Ok(progress)
     }
@@ -237,18 +301,19 @@ impl Reader {
         Ok(())
     }
 
-    /// A buffer of a frame of about this size, whose message is gone.
+    /// A buffer of a frame of about this size, whose message is gone: the one used last, which
+    /// is the likeliest to be in the processor's cache.
     fn spare(&mut self, frame: usize) -> Option<BytesMut> {
         let is_free = |spare: &mut BytesMut| {
             spare.try_reclaim(frame) && spare.capacity() <= frame.saturating_mul(2)
         };
-        let free = self.spares.iter_mut().position(is_free)?;
-        Some(self.spares.swap_remove(free))
+        let free = self.spares.iter_mut().rposition(is_free)?;
+        Some(self.spares.remove(free))
     }
 
     /// Gives back what a link does not need while nothing comes.
     pub(super) fn shrink(&mut self) {
-        self.expects_large = false;
+        self.last_large = None;
         self.spares = Vec::new();
         if self.begun.is_empty() {
             self.begun = BytesMut::new();
@@ -271,11 +336,13 @@ pub(crate) fn fuzz_frames(pieces: &[&[u8]]) {
     for piece in pieces {
         let mut stream = *piece;
         received += piece.len();
-        let mut handle = |body: Body<'_>| messages += body.bytes().len();
+        let mut sink = Sink {
+            counting: &sender.shared.counting,
+            handle: |body: Body<'_>| messages += body.bytes().len(),
+        };
         // A slice ends as a stream does that its peer has closed.
         while !stream.is_empty() {
-            let read =
-                reader.poll_read(&mut cx, Pin::new(&mut stream), &sender.shared, &mut handle);
+            let read = reader.poll_read(&mut cx, Pin::new(&mut stream), &mut sink);
             let Poll::Ready(Ok(_)) = read else {
                 return;
             };
@@ -302,11 +369,15 @@ mod tests {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut bodies = Vec::new();
         for mut stream in bytes.chunks(at_once) {
-            let mut handle =
-                |body: Body<'_>| bodies.push((body.bytes().to_vec(), body.bytes().as_ptr()));
+            let mut sink = Sink {
+                counting: &sender.shared.counting,
+                handle: |body: Body<'_>| {
+                    bodies.push((body.bytes().to_vec(), body.bytes().as_ptr()));
+                },
+            };
             while !stream.is_empty() {
                 let stream = Pin::new(&mut stream);
-                let read = reader.poll_read(&mut cx, stream, &sender.shared, &mut handle);
+                let read = reader.poll_read(&mut cx, stream, &mut sink);
                 assert!(matches!(read, Poll::Ready(Ok(_))));
             }
         }
@@ -318,7 +389,11 @@ mod tests {
 
     #[test]
     fn frames_of_all_sizes_come_out_however_they_are_read() {
-        let sizes = [1, 3, LARGE - 5, LARGE, 7, 100_000, 65_536, 900_000, 2, 40];
+        let mut sizes = vec![1, 3, LARGE - 5, LARGE, 7, 100_000, 65_536, 900_000, 2, 40];
+        // What comes after two of one length is not always a third.
+        for next in [30_000, 20_000, 40_000, 5, 300_000] {
+            sizes.extend([30_000, 30_000, next, 9]);
+        }
         let bodies: Vec<_> = sizes.iter().map(|size| vec![9; *size]).collect();
         let frames: Vec<_> = bodies.iter().map(|body| frame(&[body])).collect();
         let bytes = frames.concat();
