@@ -44,7 +44,7 @@ impl Message {
 
 impl From<Encoded> for Message {
     fn from(term: Encoded) -> Self {
-        Self(term.bytes().clone())
+        Self(term.into_bytes())
     }
 }
 

@@ -32,7 +32,7 @@ impl<'a> From<&'a Term> for Payload<'a> {
 
 impl From<Encoded> for Payload<'_> {
     fn from(term: Encoded) -> Self {
-        Self(Kind::Encoded(term.bytes().clone()))
+        Self(Kind::Encoded(term.into_bytes()))
     }
 }
 

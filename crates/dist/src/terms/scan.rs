@@ -87,37 +87,36 @@ pub(crate) fn term_len(bytes: &[u8], purpose: Purpose) -> Result<usize, TermErro
 }
 
 /// The end of a term whose head has been passed, and that has so many parts.
-fn parts_len(mut scan: Scan<'_>, mut children: usize) -> Result<usize, TermError> {
+fn parts_len(mut scan: Scan<'_>, mut left: usize) -> Result<usize, TermError> {
     let max_depth = match scan.purpose {
         Purpose::Skip => MAX_DEPTH_SKIPPED,
         Purpose::Decode => MAX_DEPTH,
     };
-    // How many terms are still to come at each open level.
-    let mut open: Vec<usize> = Vec::new();
+    // How many terms are still to come at each level around the one that is open. Most
+    // terms have none, and take no memory.
+    let mut around: Vec<usize> = Vec::new();
     let mut terms = 1;
+    scan.believe(left)?;
     loop {
-        if children > 0 {
-            // Each child takes a byte at least, so a count beyond that lies.
-            if children > scan.bytes.len() - scan.at {
-                return Err(TermError::Truncated);
+        while left == 0 {
+            match around.pop() {
+                Some(outer) => left = outer,
+                None => return Ok(scan.at),
             }
-            if open.len() == max_depth {
-                return Err(TermError::TooDeep);
-            }
-            open.push(children);
         }
-        while open.last() == Some(&0) {
-            open.pop();
-        }
-        match open.last_mut() {
-            Some(left) => *left -= 1,
-            None => return Ok(scan.at),
-        }
+        left -= 1;
         terms += 1;
         if terms > MAX_TERMS {
             return Err(TermError::TooMany);
         }
-        children = scan.one()?;
+        let children = scan.one()?;
+        if children > 0 {
+            scan.believe(children)?;
+            around.push(std::mem::replace(&mut left, children));
+            if around.len() == max_depth {
+                return Err(TermError::TooDeep);
+            }
+        }
     }
 }
 
@@ -172,6 +171,14 @@ impl Scan<'_> {
             121 if self.purpose == Purpose::Skip => self.skip(8).map(|_| 1), // LOCAL_EXT
             tag => Err(TermError::UnknownTag(tag)),
         }
+    }
+
+    /// Each part takes a byte at least, so a count beyond that lies.
+    fn believe(&self, parts: usize) -> Result<(), TermError> {
+        if parts > self.bytes.len() - self.at {
+            return Err(TermError::Truncated);
+        }
+        Ok(())
     }
 
     fn node_then(&mut self, rest: usize) -> Result<usize, TermError> {

@@ -12,6 +12,9 @@ use super::{
     write_tuple_head,
 };
 
+/// Room for what is written piece by piece more often than not.
+const USUAL: usize = 128;
+
 /// Writes one term, piece by piece, in the order in which they stand in it.
 ///
 /// For what is sent often, or made of parts of what was received. A tuple or a list is its
@@ -26,10 +29,19 @@ use super::{
 /// assert_eq!(pong.decode()?.to_string(), "{'pong',7}");
 /// # Ok::<(), pgmesh_dist::terms::TermError>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Writer {
     bytes: Vec<u8>,
     error: Option<TermError>,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::with_capacity(USUAL),
+            error: None,
+        }
+    }
 }
 
 impl Writer {
@@ -142,8 +154,8 @@ impl Encoded {
         self.as_term().decode()
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.0
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0
     }
 }
 
