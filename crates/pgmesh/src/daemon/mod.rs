@@ -15,6 +15,7 @@ mod service_manager;
 mod stopping;
 mod view;
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -46,7 +47,12 @@ pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot start the runtime")?;
     let reloading = Reloading::new(flags.clone(), level);
-    runtime.block_on(serve(settings, reloading))?;
+    // As a task: what a runtime blocks on is woken through the kernel, which costs two system
+    // calls and another turn of all for each thing that happens.
+    let served = runtime.spawn(serve(settings, reloading));
+    runtime
+        .block_on(served)
+        .unwrap_or_else(|ended| resume_unwind(ended.into_panic()))?;
     // Lookups in threads of their own may still wait for DNS; nobody waits for them.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
