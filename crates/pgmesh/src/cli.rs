@@ -21,16 +21,91 @@ Examples:
   pgmesh matrix
   pgmesh rpc app@10.0.0.7 erlang nodes";
 
-/// Makes a command.
-type Maker = fn() -> Command;
+/// A command: its name, what it does, and what adds the rest of it, which is asked of the one
+/// that is called alone.
+type Described = (&'static str, &'static str, fn(Command) -> Command);
 
 /// The commands as people look for them; clap knows one list only.
-const GROUPS: &[(&str, &[Maker])] = &[
-    ("The daemon", &[run, validate, doctor]),
-    ("What it sees", &[status, members, matrix, watch, wait]),
-    ("What it does for you", &[connect, disconnect, forget]),
-    ("Without a daemon", &[ping, rpc, names, epmd]),
-    ("For your shell", &[completions]),
+const GROUPS: &[(&str, &[Described])] = &[
+    (
+        "The daemon",
+        &[
+            ("run", "Run the node in the foreground", run),
+            (
+                "validate",
+                "Check the settings of `pgmesh run`, without running it",
+                validate,
+            ),
+            (
+                "doctor",
+                "Check the set-up step by step: what is wrong, and what to do",
+                doctor,
+            ),
+        ],
+    ),
+    (
+        "What it sees",
+        &[
+            ("status", "Show the daemon: node, Postgres, counts", status),
+            (
+                "members",
+                "Show every name the daemon knows: state, last heard, link",
+                members,
+            ),
+            (
+                "matrix",
+                "Show who is connected to whom, gaps marked",
+                matrix,
+            ),
+            ("watch", "Show events as they happen", watch),
+            (
+                "wait",
+                "Wait until so many nodes are fully meshed, then run a command",
+                wait,
+            ),
+        ],
+    ),
+    (
+        "What it does for you",
+        &[
+            (
+                "connect",
+                "Connect two nodes now, and end the holds on them",
+                connect,
+            ),
+            (
+                "disconnect",
+                "Disconnect a node from all others, and leave it alone",
+                disconnect,
+            ),
+            (
+                "forget",
+                "Forget a name that has no link, before its expiry",
+                forget,
+            ),
+        ],
+    ),
+    (
+        "Without a daemon",
+        &[
+            ("ping", "Link to a node and say whether it answers", ping),
+            ("rpc", "Call a function on a node and print its result", rpc),
+            ("names", "Show what EPMD knows", names),
+            (
+                "epmd",
+                "Run an EPMD, or ask the one that runs: a drop-in for OTP's epmd",
+                epmd,
+            ),
+        ],
+    ),
+    (
+        "For your shell",
+        &[(
+            "completions",
+            "Print what a shell needs to complete commands and flags",
+            completions,
+        )],
+    ),
 ];
 
 /// The whole command line.
@@ -48,7 +123,9 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(80)
-        .subcommands(shown.map(|command| command()))
+        .subcommands(
+            shown.map(|(name, about, rest)| Command::new(*name).about(*about).defer(*rest)),
+        )
         .subcommand(man())
 }
 
@@ -56,18 +133,15 @@ fn groups() -> String {
     let mut text = String::new();
     for (title, commands) in GROUPS {
         let _ = writeln!(text, "\n{title}:");
-        for command in commands.iter().map(|command| command()) {
-            let about = command.get_about().map(ToString::to_string);
-            let about = about.unwrap_or_default();
-            let _ = writeln!(text, "  {:<13}{about}", command.get_name());
+        for (name, about, _) in *commands {
+            let _ = writeln!(text, "  {name:<13}{about}");
         }
     }
     text
 }
 
-fn run() -> Command {
-    Command::new("run")
-        .about("Run the node in the foreground")
+fn run(command: Command) -> Command {
+    command
         .after_help(
             "Each flag can be given as a variable instead: --announce-interval is \
              PGMESH_ANNOUNCE_INTERVAL. A flag wins over a variable, a variable over the \
@@ -89,9 +163,8 @@ fn run() -> Command {
         .args(TABLE.iter().map(setting))
 }
 
-fn status() -> Command {
-    Command::new("status")
-        .about("Show the daemon: node, Postgres, counts")
+fn status(command: Command) -> Command {
+    command
         .args(daemon_flags())
         .arg(json())
         .arg(
@@ -109,13 +182,9 @@ fn status() -> Command {
         )
 }
 
-fn members() -> Command {
-    Command::new("members")
-        .about("Show every name the daemon knows: state, last heard, link")
-        .args(daemon_flags())
-        .arg(json())
-        .after_help(
-            "up        linked, its cookie proven\n\
+fn members(command: Command) -> Command {
+    command.args(daemon_flags()).arg(json()).after_help(
+        "up        linked, its cookie proven\n\
              heard     waits for its turn to be dialled\n\
              dialing   being dialled now\n\
              down      cannot be reached; dialled again\n\
@@ -126,12 +195,11 @@ fn members() -> Command {
              Examples:\n  \
              pgmesh members\n  \
              pgmesh members --json | jq -r '.[] | select(.state != \"up\") | .node'",
-        )
+    )
 }
 
-fn matrix() -> Command {
-    Command::new("matrix")
-        .about("Show who is connected to whom, gaps marked")
+fn matrix(command: Command) -> Command {
+    command
         .args(daemon_flags())
         .arg(json())
         .arg(switch("full").help("List every pair, also those that are linked"))
@@ -149,9 +217,8 @@ fn matrix() -> Command {
         )
 }
 
-fn watch() -> Command {
-    Command::new("watch")
-        .about("Show events as they happen")
+fn watch(command: Command) -> Command {
+    command
         .args(daemon_flags())
         .arg(switch("json").help("Print JSON, one object on each line"))
         .after_help(
@@ -163,9 +230,8 @@ fn watch() -> Command {
         )
 }
 
-fn wait() -> Command {
-    Command::new("wait")
-        .about("Wait until so many nodes are fully meshed, then run a command")
+fn wait(command: Command) -> Command {
+    command
         .args(daemon_flags())
         .arg(
             flag("size", "N")
@@ -194,9 +260,8 @@ fn wait() -> Command {
         )
 }
 
-fn connect() -> Command {
-    Command::new("connect")
-        .about("Connect two nodes now, and end the holds on them")
+fn connect(command: Command) -> Command {
+    command
         .args(daemon_flags())
         .arg(required("a", "A", "One node, alive@host"))
         .arg(required("b", "B", "The other"))
@@ -208,9 +273,8 @@ fn connect() -> Command {
         )
 }
 
-fn disconnect() -> Command {
-    Command::new("disconnect")
-        .about("Disconnect a node from all others, and leave it alone")
+fn disconnect(command: Command) -> Command {
+    command
         .args(daemon_flags())
         .arg(required("node", "NODE", "Name of the node, alive@host"))
         .arg(flag("for", "DURATION").help(
@@ -226,9 +290,8 @@ fn disconnect() -> Command {
         )
 }
 
-fn forget() -> Command {
-    Command::new("forget")
-        .about("Forget a name that has no link, before its expiry")
+fn forget(command: Command) -> Command {
+    command
         .args(daemon_flags())
         .arg(required("node", "NODE", "Name of the node, alive@host"))
         .after_help(
@@ -238,9 +301,8 @@ fn forget() -> Command {
         )
 }
 
-fn ping() -> Command {
-    Command::new("ping")
-        .about("Link to a node and say whether it answers")
+fn ping(command: Command) -> Command {
+    command
         .args(node_flags())
         .after_help(
             "Needs no daemon. Prints pong and how long the link took, with exit code 0; else why not, with exit \
@@ -252,9 +314,8 @@ fn ping() -> Command {
         )
 }
 
-fn rpc() -> Command {
-    Command::new("rpc")
-        .about("Call a function on a node and print its result")
+fn rpc(command: Command) -> Command {
+    command
         .args(node_flags())
         .arg(required("module", "MODULE", "Module, as Erlang writes it"))
         .arg(required("function", "FUNCTION", "Function of that module"))
@@ -283,9 +344,8 @@ fn rpc() -> Command {
         )
 }
 
-fn names() -> Command {
-    Command::new("names")
-        .about("Show what EPMD knows")
+fn names(command: Command) -> Command {
+    command
         .arg(
             Arg::new("host")
                 .value_name("HOST")
@@ -300,9 +360,8 @@ fn names() -> Command {
         )
 }
 
-fn completions() -> Command {
-    Command::new("completions")
-        .about("Print what a shell needs to complete commands and flags")
+fn completions(command: Command) -> Command {
+    command
         .arg(
             Arg::new("shell")
                 .value_name("SHELL")
@@ -333,9 +392,8 @@ fn man() -> Command {
         )
 }
 
-fn doctor() -> Command {
-    Command::new("doctor")
-        .about("Check the set-up step by step: what is wrong, and what to do")
+fn doctor(command: Command) -> Command {
+    command
         .arg(json())
         .arg(flag("listen-for", "DURATION").help(
             "How long to listen who is on the channel [default: a little more than one announce \
@@ -355,9 +413,8 @@ fn doctor() -> Command {
         )
 }
 
-fn validate() -> Command {
-    Command::new("validate")
-        .about("Check the settings of `pgmesh run`, without running it")
+fn validate(command: Command) -> Command {
+    command
         .arg(
             Arg::new("file")
                 .value_name("FILE")
@@ -375,9 +432,8 @@ fn validate() -> Command {
 }
 
 /// OTP's flags have one dash: they are read elsewhere.
-fn epmd() -> Command {
-    Command::new("epmd")
-        .about("Run an EPMD, or ask the one that runs: a drop-in for OTP's epmd")
+fn epmd(command: Command) -> Command {
+    command
         .disable_help_flag(true)
         .arg(
             Arg::new("words")
