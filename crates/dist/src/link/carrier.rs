@@ -18,7 +18,8 @@ use crate::socket::Quietable;
 
 /// Reads before others have their turn.
 const READS: usize = 16;
-/// Until the next look: the runtime's clock makes it a millisecond.
+/// Until the next look. The runtime's clock goes by milliseconds and rounds up, so that this
+/// is one, and a whole one would be two.
 const LOOK: Duration = Duration::from_micros(100);
 
 pub(super) struct Carrier<'a, H> {

@@ -21,8 +21,9 @@ use crate::error::Failure;
 const READ_SIZE: usize = 64 * 1024;
 /// Frames from this size on get memory of their own.
 const LARGE: usize = 16 * 1024;
-/// After two large frames of one length the next is read as if it were another, up to this. A larger one comes in several pieces in any case, and more of it is there
-/// once its head has been read.
+/// After two large frames of one length the next is read as if it were another, up to this.
+/// A larger one comes in several pieces in any case, and more of it is there once its head
+/// has been read.
 const AT_ONCE: usize = 128 * 1024;
 /// Enough for the head of a large frame.
 const HEAD_SIZE: usize = 512;
@@ -164,7 +165,7 @@ impl Reader {
             self.begun.clear();
             let mut progress = self.take_frames(bytes, sink)?;
             progress.has_more = is_full;
-            progress.bytes = bytes.len();
+            progress.bytes = bytes.len() - before;
             Poll::Ready(Ok(progress))
         })
     }
@@ -184,16 +185,32 @@ impl Reader {
         let read = poll_read_buf(stream, cx, &mut (&mut self.begun).limit(frame));
         let count = ready!(read).map_err(|error| Failure::io(&error))?;
         self.count(count, sink.counting)?;
-        match body_len(&self.begun, self.max_frame)?.map(|body| LENGTH + body) {
-            Some(next) if next == count => Poll::Ready(Ok(self.finish_large(count, sink))),
-            Some(next) if next >= LARGE && next > count => Poll::Ready(Ok(Progress::of(count))),
-            _ => {
-                let others = std::mem::take(&mut self.begun);
-                let mut progress = self.take_frames(&others, sink)?;
-                progress.bytes = count;
-                Poll::Ready(Ok(progress))
+        let next = body_len(&self.begun, self.max_frame)?.map(|body| LENGTH + body);
+        let progress = match next.filter(|next| *next >= LARGE) {
+            // Its message keeps all of the buffer.
+            Some(next) if next == count && 2 * next >= self.begun.capacity() => {
+                self.finish_large(next, count, sink)
             }
-        }
+            Some(next) if next > count => Progress::of(count),
+            _ => self.take_others(count, sink)?,
+        };
+        Poll::Ready(Ok(progress))
+    }
+
+    /// What was read in place of another large frame.
+    fn take_others(
+        &mut self,
+        count: usize,
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
+    ) -> Result<Progress, Failure> {
+        let mut others = std::mem::take(&mut self.begun);
+        let progress = self.take_frames(&others, sink)?;
+        others.clear();
+        self.keep_spare(others);
+        Ok(Progress {
+            bytes: count,
+            ..progress
+        })
     }
 
     /// Reads no further than to the frame's end, so that nothing has to be moved.
@@ -215,14 +232,14 @@ impl Reader {
         if count < missing {
             return Poll::Ready(Ok(Progress::of(count)));
         }
-        let mut progress = self.finish_large(frame, sink);
-        progress.bytes = count;
-        Poll::Ready(Ok(progress))
+        Poll::Ready(Ok(self.finish_large(frame, count, sink)))
     }
 
+    /// The last read brought so many bytes of a frame of this length, which is whole now.
     fn finish_large(
         &mut self,
         frame: usize,
+        count: usize,
         sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
     ) -> Progress {
         let mut buffer = std::mem::take(&mut self.begun);
@@ -231,10 +248,7 @@ impl Reader {
         sink.counting.received_messages.add(1);
         // One that comes alone leaves nothing behind.
         if self.last_large.is_some() && frame <= LARGEST_SPARE {
-            if self.spares.len() == SPARES {
-                self.spares.remove(0);
-            }
-            self.spares.push(buffer);
+            self.keep_spare(buffer);
         }
         self.note_length(frame);
         self.turn += frame;
@@ -245,7 +259,7 @@ impl Reader {
         Progress {
             messages: 1,
             has_more,
-            ..Progress::of(frame)
+            ..Progress::of(count)
         }
     }
 
@@ -301,6 +315,13 @@ impl Reader {
         Ok(())
     }
 
+    fn keep_spare(&mut self, buffer: BytesMut) {
+        if self.spares.len() == SPARES {
+            self.spares.remove(0);
+        }
+        self.spares.push(buffer);
+    }
+
     /// A buffer of a frame of about this size, whose message is gone: the one used last, which
     /// is the likeliest to be in the processor's cache.
     fn spare(&mut self, frame: usize) -> Option<BytesMut> {
@@ -314,6 +335,7 @@ impl Reader {
     /// Gives back what a link does not need while nothing comes.
     pub(super) fn shrink(&mut self) {
         self.last_large = None;
+        self.repeats = false;
         self.spares = Vec::new();
         if self.begun.is_empty() {
             self.begun = BytesMut::new();
@@ -338,7 +360,10 @@ pub(crate) fn fuzz_frames(pieces: &[&[u8]]) {
         received += piece.len();
         let mut sink = Sink {
             counting: &sender.shared.counting,
-            handle: |body: Body<'_>| messages += body.bytes().len(),
+            handle: |body: Body<'_>| {
+                assert!(!body.bytes().is_empty(), "a tick is no message");
+                messages += body.bytes().len();
+            },
         };
         // A slice ends as a stream does that its peer has closed.
         while !stream.is_empty() {
@@ -354,8 +379,10 @@ pub(crate) fn fuzz_frames(pieces: &[&[u8]]) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
-    use crate::link::frames::frame;
+    use crate::link::frames::{TICK, frame};
 
     /// What is handled of these bytes, in reads of so many.
     fn handled(bytes: &[u8], at_once: usize) -> Vec<(Vec<u8>, *const u8)> {
@@ -402,6 +429,53 @@ mod tests {
             let handled: Vec<_> = handled.iter().map(|(body, _)| &body[1..]).collect();
             assert_eq!(handled, bodies, "in reads of {at_once}");
         }
+    }
+
+    #[test]
+    fn what_comes_in_place_of_another_large_frame_is_what_it_is() {
+        let large = frame(&[&vec![9; 100_000]]);
+        let small = frame(&[&[7; 100]]);
+        let config = crate::link::LinkConfig {
+            net_ticktime: std::time::Duration::from_secs(60),
+            max_frame: 4 * 1024 * 1024,
+            max_queued: 1024,
+        };
+        let (sender, _) = crate::link::open(&config, &crate::link::TotalQueued::default());
+        let mut reader = Reader::new(BytesMut::new(), config.max_frame);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut kept = Vec::new();
+        let mut sink = Sink {
+            counting: &sender.shared.counting,
+            // As a mailbox keeps it, which counts what it keeps alone.
+            handle: |body: Body<'_>| kept.push(body.keep(body.bytes())),
+        };
+        let mut ticks = 0;
+        for piece in [
+            &large,
+            &large,
+            &small,
+            &large,
+            &large,
+            &Bytes::from_static(&TICK),
+        ] {
+            let mut stream = &piece[..];
+            while !stream.is_empty() {
+                let read = reader.poll_read(&mut cx, Pin::new(&mut stream), &mut sink);
+                let Poll::Ready(Ok(progress)) = read else {
+                    panic!("{read:?}");
+                };
+                ticks += progress.ticks;
+            }
+        }
+        assert_eq!(ticks, 1);
+        let lengths: Vec<_> = kept.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [100_001, 100_001, 101, 100_001, 100_001]);
+        let small = kept.remove(2);
+        assert!(
+            small
+                .try_into_mut()
+                .is_ok_and(|small| small.capacity() < LARGE)
+        );
     }
 
     #[test]

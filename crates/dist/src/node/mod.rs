@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use pgmesh_name::{AllowList, NodeName, PeerAddress, PeerMap};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cookie::Cookies;
@@ -313,8 +314,8 @@ type QuickMap<K, V> = foldhash::HashMap<K, V>;
 struct Links {
     table: LinkTable,
     senders: QuickMap<LinkId, LinkSender>,
-    /// Whether the clock of the links runs.
-    are_ticking: bool,
+    /// Tells all links when to tick.
+    clock: Option<JoinHandle<()>>,
     dials: QuickMap<u64, CancellationToken>,
     watches: QuickMap<LinkId, Watch>,
     processes: Processes,
