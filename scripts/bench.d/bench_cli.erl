@@ -54,12 +54,12 @@ call(#{directory := Directory} = Lab, Command, Round) ->
 		error({takes_too_long, Command(Own)})
 	end.
 
-costs([WallUs, CpuUs, PeakKb, 0]) ->
-	#{wall => WallUs / 1000, cpu => CpuUs / 1000, memory => PeakKb * 1024 / 1.0e6};
+costs([WallUs, CpuUs, PeakKb, Faults, 0]) ->
+	#{wall => WallUs / 1000, cpu => CpuUs / 1000, memory => PeakKb * 1024 / 1.0e6, faults => Faults};
 costs(_) ->
 	failed.
 
 note(Contender, Round, failed) ->
-	[ok = bench_results:note(cli, Metric, Contender, Round, failed) || Metric <- [wall, cpu, memory]];
+	[ok = bench_results:note(cli, Metric, Contender, Round, failed) || Metric <- [wall, cpu, memory, faults]];
 note(Contender, Round, Costs) ->
 	[ok = bench_results:note(cli, Metric, Contender, Round, Value) || {Metric, Value} <- maps:to_list(Costs)].

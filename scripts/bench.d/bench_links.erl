@@ -46,16 +46,20 @@ round(World, Targets, Work, Round) ->
 
 work(#{driver := Driver, clock := Clock} = World, #{node := Node, os_pid := OsPid} = Target, {Name, Work}, Ms) ->
 	ok = make_ready(World, Target),
-	Before = cpu_clock:us(Clock, OsPid),
+	{Before, TicksBefore} = {cpu_clock:us(Clock, OsPid), proc_figures:cpu_ticks(OsPid)},
 	Outcome = beam_node:call(Driver, links_driver, measure, [Node, Work, Ms, ?CALL_MS], ?CALL_MS + 10000),
 	CpuUs = cpu_clock:us(Clock, OsPid) - Before,
 	case Outcome of
 		{ok, Measured} ->
-			Measured#{cpu_us => CpuUs};
+			Measured#{cpu_us => CpuUs, program_us => CpuUs * in_program(TicksBefore, proc_figures:cpu_ticks(OsPid))};
 		{failed, Reason} ->
 			io:format("  ~s of ~s failed: ~0p~n", [Name, maps:get(contender, Target), Reason]),
 			failed
 	end.
+
+%% The share that was not the kernel's.
+in_program({User0, System0}, {User1, System1}) ->
+	(User1 - User0) / max(1, User1 - User0 + System1 - System0).
 
 %% Whatever happened to it before: linked, and answering.
 make_ready(#{driver := Driver}, #{node := Node}) ->
@@ -68,9 +72,9 @@ note({Name, _}, #{contender := Contender}, Round, failed) ->
 note({Name, _}, #{contender := Contender}, Round, #{done := 0}) ->
 	bench_results:note(links, Name, Contender, Round, failed);
 note({Name, _}, #{contender := Contender}, Round, Measured) ->
-	#{done := Done, failed := Failed, us := Us, busy := Busy, cpu_us := CpuUs} = Measured,
+	#{done := Done, failed := Failed, us := Us, busy := Busy, cpu_us := CpuUs, program_us := ProgramUs} = Measured,
 	[ok = bench_results:note(links, with_suffix(Name, Suffix), Contender, Round, Value)
-		|| {Suffix, Value} <- [{"", Done * 1.0e6 / Us}, {"_cpu", CpuUs / Done}, {"_failed", Failed},
+		|| {Suffix, Value} <- [{"", Done * 1.0e6 / Us}, {"_cpu", CpuUs / Done}, {"_program", ProgramUs / Done}, {"_failed", Failed},
 			{"_driver_busy", Busy}]],
 	ok.
 

@@ -65,8 +65,25 @@ show(Size, #{process := Process}, BeamPid, #{contender := Contender, beam := Bea
 	ok = bench_results:note(memory, Metric, Contender, Resident),
 	ok = bench_results:note(memory_own, Metric, Contender, Own),
 	ok = bench_results:note(memory_peak, Metric, Contender, Peak),
+	ok = note_parts(Size, Contender, Pid, Own),
 	bench_table:row(integer_to_list(Size) ++ Label,
 		[megabytes(Resident), megabytes(Own), megabytes(Peak), beside(Metric, Beam, BeamPid)]).
+
+%% What it is made of while nothing is linked.
+note_parts(0, Contender, Pid, Own) ->
+	Parts = maps:fold(fun(File, Megabytes, Parts) ->
+		maps:update_with(part(filename:basename(File)), fun(Others) -> Others + Megabytes end, Parts)
+	end, #{own => Own, program => 0.0, openssl => 0.0, libraries => 0.0}, proc_figures:of_files_mb(Pid)),
+	lists:foreach(fun({Part, Megabytes}) ->
+		ok = bench_results:note(memory_parts, Part, Contender, Megabytes)
+	end, maps:to_list(Parts));
+note_parts(_, _, _, _) ->
+	ok.
+
+part("pgmesh") -> program;
+part("libssl" ++ _) -> openssl;
+part("libcrypto" ++ _) -> openssl;
+part(_) -> libraries.
 
 beside(_, none, none) ->
 	"-";

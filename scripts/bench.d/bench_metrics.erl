@@ -39,6 +39,9 @@ work_metrics(Suffix) ->
 tables() ->
 	[#{name => links_cpu, benchmark => links, title => "links: CPU of the target for each operation",
 		metrics => work_metrics("_cpu"), ratio_to => [ei, beam]},
+	#{name => links_program, benchmark => links, title => "links: of that in the program itself",
+		metrics => [{links, Metric} || Metric <- [echo1_program, in_64kib_program, in_1mib_program, rpc1_program]],
+		ratio_to => [ei, beam]},
 	#{name => links_rates, benchmark => links, title => "links: rates of target and BEAM together",
 		metrics => work_metrics(""), ratio_to => [ei, beam]},
 	#{name => links_failed, benchmark => links, title => "links: dials that failed",
@@ -46,9 +49,11 @@ tables() ->
 	#{name => links_busy, benchmark => links, title => "links: share of the asked BEAM's schedulers that was at work",
 		metrics => [{links, rpc1_driver_busy}, {links, rpc64_driver_busy}]},
 	#{name => cli, benchmark => cli, title => "cli: one call from the command line",
-		metrics => [{cli, wall}, {cli, cpu}, {cli, memory}], ratio_to => [erl_call]},
+		metrics => [{cli, wall}, {cli, cpu}, {cli, faults}, {cli, memory}], ratio_to => [erl_call]},
 	#{name => memory, benchmark => memory, title => "memory: resident", metrics => {all, memory}, ratio_to => [beam]},
 	#{name => memory_own, benchmark => memory, title => "memory: without pages of files", metrics => {all, memory_own}},
+	#{name => memory_parts, benchmark => memory, title => "memory: what it is, with no node linked",
+		metrics => [{memory_parts, Part} || Part <- [own, program, openssl, libraries]]},
 	#{name => memory_peak, benchmark => memory, title => "memory: its peak", metrics => {all, memory_peak}},
 	#{name => idle, benchmark => idle, title => "idle: CPU in a minute with 50 links",
 		metrics => {all, idle}, ratio_to => [beam]},
@@ -78,6 +83,11 @@ pictures() ->
 describe({links, Metric}) -> describe_work(atom_to_list(Metric));
 describe({cli, wall}) -> lower("from start to end", "ms");
 describe({cli, cpu}) -> lower("CPU", "ms");
+describe({cli, faults}) -> lower("mapped on first use", "pages");
+describe({memory_parts, own}) -> lower("made by the program", "MB");
+describe({memory_parts, program}) -> lower("the program's file", "MB");
+describe({memory_parts, openssl}) -> lower("libssl and libcrypto", "MB");
+describe({memory_parts, libraries}) -> lower("other libraries", "MB");
 describe({cli, memory}) -> lower("memory at its peak", "MB");
 describe({memory, links_0}) -> lower("no node linked", "MB");
 describe({memory, Metric}) -> lower(links(Metric), "MB");
@@ -110,12 +120,13 @@ links(Metric) ->
 	bench_text:number(list_to_integer(Number)) ++ " nodes linked".
 
 describe_work(Metric) ->
-	[Description | _] = [as_measured(Suffix, Work) || Suffix <- ["", "_cpu", "_failed", "_driver_busy"],
+	[Description | _] = [as_measured(Suffix, Work) || Suffix <- ["", "_cpu", "_program", "_failed", "_driver_busy"],
 		{Name, _, _, _} = Work <- works(), atom_to_list(Name) ++ Suffix =:= Metric],
 	Description.
 
 as_measured("", {_, Title, Unit, Scale}) -> #{title => Title, unit => Unit, better => higher, scale => Scale};
 as_measured("_cpu", {_, Title, _, _}) -> lower(Title, "µs");
+as_measured("_program", {_, Title, _, _}) -> lower(Title, "µs");
 as_measured("_failed", {_, Title, _, _}) -> lower(Title, "in a round");
 as_measured("_driver_busy", {_, Title, _, _}) ->
 	#{title => Title, unit => "%", better => neither, scale => 100}.

@@ -1,7 +1,7 @@
 %% What the kernel says of a program: its memory, and the CPU that it has used.
 -module(proc_figures).
 
--export([resident_mb/1, peak_mb/1, own_mb/1, cpu_us/1]).
+-export([resident_mb/1, peak_mb/1, own_mb/1, of_files_mb/1, cpu_us/1, cpu_ticks/1]).
 
 -spec resident_mb(pos_integer()) -> float().
 resident_mb(OsPid) ->
@@ -16,6 +16,45 @@ peak_mb(OsPid) ->
 -spec own_mb(pos_integer()) -> float().
 own_mb(OsPid) ->
 	status_mb("RssAnon", OsPid).
+
+%% How much of each file is resident in it.
+-spec of_files_mb(pos_integer()) -> #{string() => float()}.
+of_files_mb(OsPid) ->
+	{ok, Maps} = file:read_file(lists:concat(["/proc/", OsPid, "/smaps"])),
+	{_, Files} = lists:foldl(fun mapping/2, {none, #{}}, binary:split(Maps, <<"\n">>, [global])),
+	Files.
+
+%% A mapping begins with its addresses, and ends with its file if it is of one. What is
+%% resident and what of that is no page of the file come behind, each on a line of its own.
+mapping(Line, {File, Files}) ->
+	case string:lexemes(binary_to_list(Line), " ") of
+		[_, _, _, _, _, Path | _] when hd(Path) =:= $/ -> {Path, Files};
+		["Rss:", Kilobytes, "kB"] -> {File, add(File, list_to_integer(Kilobytes), Files)};
+		["Anonymous:", Kilobytes, "kB"] -> {File, add(File, -list_to_integer(Kilobytes), Files)};
+		[Addresses | _] -> {stays(File, Addresses), Files};
+		[] -> {File, Files}
+	end.
+
+stays(File, Word) ->
+	case lists:last(Word) of
+		$: -> File;
+		_ -> none
+	end.
+
+add(none, _, Files) ->
+	Files;
+add(File, Kilobytes, Files) ->
+	Megabytes = Kilobytes * 1024 / 1.0e6,
+	maps:update_with(File, fun(Others) -> Others + Megabytes end, Megabytes, Files).
+
+%% In the program and in the kernel, threads that have ended included. Steps of ten
+%% milliseconds: good for the ratio of both.
+-spec cpu_ticks(pos_integer()) -> {User :: non_neg_integer(), System :: non_neg_integer()}.
+cpu_ticks(OsPid) ->
+	{ok, Stat} = file:read_file(lists:concat(["/proc/", OsPid, "/stat"])),
+	[_, Behind] = string:split(Stat, ") ", trailing),
+	Fields = string:lexemes(binary_to_list(Behind), " "),
+	{list_to_integer(lists:nth(12, Fields)), list_to_integer(lists:nth(13, Fields))}.
 
 %% Of all its threads that still live. To the nanosecond, where the counters that
 %% top shows have steps of ten milliseconds.

@@ -1,7 +1,7 @@
 /* What it costs to run a program to its end: call_cost PROGRAM ARGUMENTS...
  *
- * Prints wall time and CPU time in microseconds, the largest resident set in kB, and
- * the exit code. CPU and memory are those of the program and of what it has waited for,
+ * Prints wall time and CPU time in microseconds, the largest resident set in kB, how many
+ * pages were mapped on first use, and the exit code. CPU and memory are those of the program and of what it has waited for,
  * as the kernel tells them when it ends. It gets no input and its output is dropped. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -52,7 +52,8 @@ int main(int argc, char **argv)
 		perror("call_cost");
 		return 1;
 	}
-	printf("%.0f %.0f %ld %d\n", now_us() - began, us(used.ru_utime) + us(used.ru_stime), used.ru_maxrss,
+	printf("%.0f %.0f %ld %ld %d\n", now_us() - began, us(used.ru_utime) + us(used.ru_stime), used.ru_maxrss,
+		used.ru_minflt + used.ru_majflt,
 		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 	return 0;
 }
