@@ -74,8 +74,8 @@ note({Name, _}, #{contender := Contender}, Round, #{done := 0}) ->
 note({Name, _}, #{contender := Contender}, Round, Measured) ->
 	#{done := Done, failed := Failed, us := Us, busy := Busy, cpu_us := CpuUs, program_us := ProgramUs} = Measured,
 	[ok = bench_results:note(links, with_suffix(Name, Suffix), Contender, Round, Value)
-		|| {Suffix, Value} <- [{"", Done * 1.0e6 / Us}, {"_cpu", CpuUs / Done}, {"_program", ProgramUs / Done}, {"_failed", Failed},
-			{"_driver_busy", Busy}]],
+		|| {Suffix, Value} <- [{"", Done * 1.0e6 / Us}, {"_cpu", CpuUs / Done}, {"_program", ProgramUs / Done},
+			{"_failed", Failed}, {"_driver_busy", Busy}]],
 	ok.
 
 with_suffix(Name, Suffix) ->

@@ -1,8 +1,8 @@
 /* What it costs to run a program to its end: call_cost PROGRAM ARGUMENTS...
  *
  * Prints wall time and CPU time in microseconds, the largest resident set in kB, how many
- * pages were mapped on first use, and the exit code. CPU and memory are those of the program and of what it has waited for,
- * as the kernel tells them when it ends. It gets no input and its output is dropped. */
+ * pages were mapped on first use, and the exit code. All are those of the program and of
+ * what it has waited for, as the kernel tells them when it ends. It gets no input and its output is dropped. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

@@ -237,11 +237,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn stream_is_looked_at_by_the_clock_until_it_ends_and_comes_whole() {
-        let config = LinkConfig {
-            net_ticktime: Duration::from_secs(60),
-            max_frame: 1024,
-            max_queued: 1024,
-        };
+        let config = LinkConfig::bounded(1024, 1024);
         let (_sender, tasks) = open(&config, &TotalQueued::default());
         let told = Arc::default();
         let drip = Drip {

@@ -56,6 +56,18 @@ pub(crate) struct LinkConfig {
     pub(crate) max_queued: usize,
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl LinkConfig {
+    /// With these limits, and OTP's net_ticktime.
+    fn bounded(max_frame: usize, max_queued: usize) -> Self {
+        Self {
+            net_ticktime: Duration::from_secs(60),
+            max_frame,
+            max_queued,
+        }
+    }
+}
+
 /// What waits to be sent over all links of a node.
 pub(crate) type TotalQueued = Arc<AtomicUsize>;
 
@@ -336,11 +348,7 @@ mod tests {
 
     #[tokio::test]
     async fn peer_that_never_stops_sending_still_gets_its_ticks() {
-        let config = LinkConfig {
-            net_ticktime: Duration::from_secs(60),
-            max_frame: 1024,
-            max_queued: 1024,
-        };
+        let config = LinkConfig::bounded(1024, 1024);
         let (sender, tasks) = open(&config, &TotalQueued::default());
         let (ours, mut theirs) = duplex(1024);
         // Ticks without end: there is always something to read.
@@ -358,11 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_goes_over_a_link_is_counted() {
-        let config = LinkConfig {
-            net_ticktime: Duration::from_secs(60),
-            max_frame: 1024,
-            max_queued: 4096,
-        };
+        let config = LinkConfig::bounded(1024, 4096);
         let (sender, tasks) = open(&config, &TotalQueued::default());
         sender.send(frames::frame(&[b"ab"]));
         sender.send(frames::frame(&[b"c"]));
@@ -393,11 +397,7 @@ mod tests {
 
     /// A link whose peer reads nothing, and what its queue is told to hold.
     fn stuck(total: &TotalQueued, frames: usize) -> (LinkSender, LinkTask) {
-        let config = LinkConfig {
-            net_ticktime: Duration::from_secs(60),
-            max_frame: 1024,
-            max_queued: 4 * SMALL_QUEUE,
-        };
+        let config = LinkConfig::bounded(1024, 4 * SMALL_QUEUE);
         let (sender, tasks) = open(&config, total);
         for _ in 0..frames {
             sender.send(Bytes::from_static(&[0; 1024]));

@@ -346,11 +346,7 @@ impl Reader {
 /// Frames in pieces, as a socket gives them.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz_frames(pieces: &[&[u8]]) {
-    let config = super::LinkConfig {
-        net_ticktime: std::time::Duration::from_secs(60),
-        max_frame: 4 * LARGE,
-        max_queued: 1024,
-    };
+    let config = super::LinkConfig::bounded(4 * LARGE, 1024);
     let (sender, _) = super::open(&config, &super::TotalQueued::default());
     let mut reader = Reader::new(BytesMut::new(), config.max_frame);
     let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -383,30 +379,40 @@ mod tests {
 
     use super::*;
     use crate::link::frames::{TICK, frame};
+    use crate::link::{LinkConfig, TotalQueued, open};
+
+    /// Reads all of a piece, as a socket gives it; returns how many ticks were in it.
+    fn read_all(
+        reader: &mut Reader,
+        mut piece: &[u8],
+        sink: &mut Sink<'_, impl FnMut(Body<'_>)>,
+    ) -> usize {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut ticks = 0;
+        while !piece.is_empty() {
+            let read = reader.poll_read(&mut cx, Pin::new(&mut piece), sink);
+            let Poll::Ready(Ok(progress)) = read else {
+                panic!("{read:?}");
+            };
+            ticks += progress.ticks;
+        }
+        ticks
+    }
 
     /// What is handled of these bytes, in reads of so many.
     fn handled(bytes: &[u8], at_once: usize) -> Vec<(Vec<u8>, *const u8)> {
-        let config = crate::link::LinkConfig {
-            net_ticktime: std::time::Duration::from_secs(60),
-            max_frame: 4 * 1024 * 1024,
-            max_queued: 1024,
-        };
-        let (sender, _) = crate::link::open(&config, &crate::link::TotalQueued::default());
+        let config = LinkConfig::bounded(4 * 1024 * 1024, 1024);
+        let (sender, _) = open(&config, &TotalQueued::default());
         let mut reader = Reader::new(BytesMut::new(), config.max_frame);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut bodies = Vec::new();
-        for mut stream in bytes.chunks(at_once) {
+        for piece in bytes.chunks(at_once) {
             let mut sink = Sink {
                 counting: &sender.shared.counting,
                 handle: |body: Body<'_>| {
                     bodies.push((body.bytes().to_vec(), body.bytes().as_ptr()));
                 },
             };
-            while !stream.is_empty() {
-                let stream = Pin::new(&mut stream);
-                let read = reader.poll_read(&mut cx, stream, &mut sink);
-                assert!(matches!(read, Poll::Ready(Ok(_))));
-            }
+            read_all(&mut reader, piece, &mut sink);
         }
         let traffic = sender.traffic();
         assert_eq!(traffic.received_bytes, bytes.len() as u64);
@@ -435,14 +441,9 @@ mod tests {
     fn what_comes_in_place_of_another_large_frame_is_what_it_is() {
         let large = frame(&[&vec![9; 100_000]]);
         let small = frame(&[&[7; 100]]);
-        let config = crate::link::LinkConfig {
-            net_ticktime: std::time::Duration::from_secs(60),
-            max_frame: 4 * 1024 * 1024,
-            max_queued: 1024,
-        };
-        let (sender, _) = crate::link::open(&config, &crate::link::TotalQueued::default());
+        let config = LinkConfig::bounded(4 * 1024 * 1024, 1024);
+        let (sender, _) = open(&config, &TotalQueued::default());
         let mut reader = Reader::new(BytesMut::new(), config.max_frame);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut kept = Vec::new();
         let mut sink = Sink {
             counting: &sender.shared.counting,
@@ -458,14 +459,7 @@ mod tests {
             &large,
             &Bytes::from_static(&TICK),
         ] {
-            let mut stream = &piece[..];
-            while !stream.is_empty() {
-                let read = reader.poll_read(&mut cx, Pin::new(&mut stream), &mut sink);
-                let Poll::Ready(Ok(progress)) = read else {
-                    panic!("{read:?}");
-                };
-                ticks += progress.ticks;
-            }
+            ticks += read_all(&mut reader, piece, &mut sink);
         }
         assert_eq!(ticks, 1);
         let lengths: Vec<_> = kept.iter().map(Bytes::len).collect();

@@ -332,8 +332,9 @@ impl Node {
     /// Who does not register ([`NodeConfig::registers`]) should listen where others
     /// expect it. Without an EPMD it starts all the same and registers as soon as there is
     /// one ([`NodeEvent::Registered`] tells). Must be called within a tokio
-    /// runtime, which carries the node and has to be driven for as long as it has links. Who does not read the events should drop them: they wait without bound, and
-    /// strangers cause some of them.
+    /// runtime, which carries the node and has to be driven for as long as it has links. Who
+    /// does not read the events should drop them: they wait without bound, and strangers
+    /// cause some of them.
     ///
     /// # Errors
     ///

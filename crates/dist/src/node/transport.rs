@@ -27,8 +27,7 @@ impl Inner {
         let stream = connected
             .map_err(|_| Failure::timeout(Step::Connect))?
             .map_err(|error| Failure::io(&error))?;
-        set_nodelay(&stream)?;
-        let stream = Socket::Woken(stream);
+        let stream = socket(stream)?;
         let wire = match &self.tls {
             None => Either::Left(stream),
             Some(contexts) => {
@@ -42,8 +41,7 @@ impl Inner {
     /// The same for one that a peer has opened.
     pub(super) async fn take(&self, stream: TcpStream) -> Result<HandshakeStream<Wire>, Failure> {
         let begun_at = Instant::now();
-        set_nodelay(&stream)?;
-        let stream = Socket::Woken(stream);
+        let stream = socket(stream)?;
         let wire = match &self.tls {
             None => Either::Left(stream),
             Some(contexts) => self.within_setup(tls::accept(contexts, stream)).await?,
@@ -74,9 +72,9 @@ impl Inner {
     }
 }
 
-/// Before the first frame: later it costs 40 ms a handshake.
-fn set_nodelay(stream: &TcpStream) -> Result<(), Failure> {
-    stream
-        .set_nodelay(true)
-        .map_err(|error| Failure::io(&error))
+/// Without delay before the first frame: later it costs 40 ms a handshake.
+fn socket(stream: TcpStream) -> Result<Socket, Failure> {
+    let set = stream.set_nodelay(true);
+    set.map_err(|error| Failure::io(&error))?;
+    Ok(Socket::Woken(stream))
 }
