@@ -4,24 +4,43 @@
 //! The builder has what our expressions need, no more. Source: erl_parse, "The
 //! Abstract Format".
 
+use std::sync::LazyLock;
+
 use eetf::{Atom, FixInteger, List, Tuple};
 
-use crate::terms::Term;
+use crate::terms::{self, Encoded, Term, TermError};
 
 /// The line that all code claims to be on.
 const LINE: i32 = 1;
 
+/// A sequence of expressions as bytes, made once: a thousand nodes are asked to run the
+/// same one, and a tree for each would be most of the memory that a daemon ever needs.
+pub(super) type Program = LazyLock<Result<Encoded, TermError>>;
+
 /// One expression or pattern.
-#[derive(Clone)]
 pub(super) struct Form(Term);
 
-/// A sequence of expressions, as `erl_eval:exprs/2` takes it.
-pub(super) fn program(body: Vec<Form>) -> Term {
-    forms(body)
+/// What a [`Program`] is made from.
+pub(super) fn program(body: Vec<Form>) -> Result<Encoded, TermError> {
+    Encoded::new(&forms(body))
 }
 
-/// What a program's free variables stand for.
-pub(super) fn bindings(bound: Vec<(&str, Term)>) -> Term {
+/// Writes the arguments of `erl_eval:exprs/2`: a program, and what its free variables
+/// stand for.
+pub(super) fn write_exprs(
+    to: &mut Vec<u8>,
+    program: &Program,
+    bound: Vec<(&str, Term)>,
+) -> Result<(), TermError> {
+    let program = program.as_ref().map_err(|error| *error)?;
+    terms::write_list_head(to, 2)?;
+    to.extend_from_slice(program.as_term().bytes());
+    terms::write(to, &bindings(bound))?;
+    terms::write_nil(to);
+    Ok(())
+}
+
+fn bindings(bound: Vec<(&str, Term)>) -> Term {
     let pair = |(name, value)| tuple(vec![atom(name), value]);
     list(bound.into_iter().map(pair).collect())
 }
@@ -105,8 +124,8 @@ fn clause(patterns: Vec<Form>, body: Vec<Form>) -> Term {
 
 /// `{Kind, Line, Parts…}`, the shape of everything here.
 fn node(kind: &str, parts: Vec<Term>) -> Form {
-    let head = vec![atom(kind), integer(LINE)];
-    Form(tuple([head, parts].concat()))
+    let head = [atom(kind), integer(LINE)];
+    Form(tuple(head.into_iter().chain(parts).collect()))
 }
 
 fn forms(forms: Vec<Form>) -> Term {
@@ -138,11 +157,26 @@ mod tests {
         term.to_string().replace(['\'', ' '], "")
     }
 
+    static GREETING: Program =
+        LazyLock::new(|| program(vec![apply(var("Greet"), vec![literal("you")])]));
+
+    #[test]
+    fn programs_are_written_with_what_their_variables_stand_for() {
+        for bound in ["me", "them"] {
+            let mut args = vec![terms::VERSION];
+            write_exprs(&mut args, &GREETING, vec![("Greet", atom(bound))]).unwrap();
+            let expected =
+                format!("[[{{call,1,{{var,1,Greet}},[{{atom,1,you}}]}}],[{{Greet,{bound}}}]]");
+            assert_eq!(text(&terms::decode(&args).unwrap()), expected);
+        }
+    }
+
     #[test]
     fn forms_are_those_of_erl_parse() {
         // erl_parse:parse_exprs of "X = m:f([a, {_, "b"}])".
         let argument = list_of(vec![literal("a"), tuple_of(vec![var("_"), string("b")])]);
         let built = program(vec![bind("X", call("m", "f", vec![argument]))]);
+        let built = built.unwrap().decode().unwrap();
         let expected = "[{match,1,{var,1,X},{call,1,{remote,1,{atom,1,m},{atom,1,f}},\
             [{cons,1,{atom,1,a},{cons,1,{tuple,1,[{var,1,_},{string,1,[98]}]},{nil,1}}}]}}]";
         assert_eq!(text(&built), expected);

@@ -210,22 +210,25 @@ impl Node {
         args: Vec<Term>,
         limits: CallLimits,
     ) -> Result<Term, CallError> {
-        let bytes = self.call_raw(peer, module, function, args, limits).await?;
+        let write_args = move |to: &mut Vec<u8>| terms::write_list(to, &args);
+        let call = self.call_raw(peer, (module, function), write_args, limits);
+        let bytes = call.await?;
         let result = RawTerm::unscanned(&bytes);
         result.decode().map_err(|cause| unreadable(peer, cause))
     }
 
-    /// [`call`](Self::call) with a result of a known shape: `read` takes it from
-    /// the bytes, or says that it is none such.
+    /// [`call`](Self::call) without trees: `write_args` adds the list of arguments to the
+    /// call, and `read` takes a result of a known shape from its bytes, or says that it is
+    /// none such.
     pub(super) async fn ask<T>(
         &self,
         peer: &NodeName,
-        (module, function): (&str, &str),
-        args: Vec<Term>,
+        function: (&str, &str),
+        write_args: impl FnOnce(&mut Vec<u8>) -> Result<(), TermError>,
         limits: CallLimits,
         read: impl FnOnce(RawTerm<'_>) -> Option<T>,
     ) -> Result<T, CallError> {
-        let bytes = self.call_raw(peer, module, function, args, limits).await?;
+        let bytes = self.call_raw(peer, function, write_args, limits).await?;
         let result = RawTerm::only(&bytes).map_err(|cause| unreadable(peer, cause))?;
         if let Some(reason) = failure(result) {
             return Err(CallError::Failed {
@@ -236,13 +239,13 @@ impl Node {
         read(result).ok_or_else(|| CallError::Unexpected(peer.clone()))
     }
 
-    /// The result as the bytes of a term that nobody has looked at.
+    /// The result as the bytes of a term that nobody has looked at. Of the arguments nothing
+    /// is kept while it waits: many calls may wait for long.
     async fn call_raw(
         &self,
         peer: &NodeName,
-        module: &str,
-        function: &str,
-        args: Vec<Term>,
+        function: (&str, &str),
+        write_args: impl FnOnce(&mut Vec<u8>) -> Result<(), TermError>,
         limits: CallLimits,
     ) -> Result<Vec<u8>, CallError> {
         let inner = &self.inner;
@@ -252,11 +255,11 @@ impl Node {
         let call = Call {
             identity,
             number,
-            function: (module, function),
-            args: &args,
+            function,
+            write_args,
         };
         let answer = inner
-            .send_call(peer, &call, limits.answer_bytes)
+            .send_call(peer, call, limits.answer_bytes)
             .map_err(|_| CallError::Unencodable(peer.clone()))?
             .ok_or_else(not_linked)?;
         let _guard = CallGuard { inner, number };
@@ -323,7 +326,7 @@ impl Inner {
     fn send_call(
         &self,
         peer: &NodeName,
-        call: &Call<'_>,
+        call: Call<'_, impl FnOnce(&mut Vec<u8>) -> Result<(), TermError>>,
         max_bytes: usize,
     ) -> Result<Option<oneshot::Receiver<Answer>>, TermError> {
         let mut links = self.links();
@@ -333,28 +336,24 @@ impl Inner {
         let Some(sender) = links.senders.get(&link) else {
             return Ok(None);
         };
+        let number = call.number;
         sender.send_with(|frame| call.write(frame).map(|()| None))?;
         let calls = &mut links.calls;
-        Ok(Some(calls.start(
-            call.number,
-            link,
-            max_bytes,
-            Answerer::Called,
-        )))
+        Ok(Some(calls.start(number, link, max_bytes, Answerer::Called)))
     }
 }
 
 /// A call, as it is sent.
-struct Call<'a> {
+struct Call<'a, W> {
     identity: &'a Identity,
     number: u64,
     function: (&'a str, &'a str),
-    args: &'a [Term],
+    write_args: W,
 }
 
-impl Call<'_> {
+impl<W: FnOnce(&mut Vec<u8>) -> Result<(), TermError>> Call<'_, W> {
     /// `{'$gen_call', {Pid, Ref}, {call, Module, Function, Args, user}}` to `rex`.
-    fn write(&self, frame: &mut Vec<u8>) -> Result<(), TermError> {
+    fn write(self, frame: &mut Vec<u8>) -> Result<(), TermError> {
         let write_from =
             |frame: &mut Vec<u8>| own_pid::write(frame, self.identity, own_pid::CALLER);
         signals::begin_send_to_name(frame, write_from, "rex")?;
@@ -367,7 +366,7 @@ impl Call<'_> {
         for atom in ["call", module, function] {
             terms::write_atom(frame, atom)?;
         }
-        terms::write_list(frame, self.args)?;
+        (self.write_args)(frame)?;
         terms::write_atom(frame, "user")
     }
 }

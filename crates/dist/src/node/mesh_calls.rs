@@ -4,16 +4,17 @@
 //! Every name that a BEAM is given is an atom there for ever, so these give away
 //! only names that their caller passes in.
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pgmesh_name::NodeName;
 use tokio::time::Instant;
 
-use super::abstract_code::{self as code, Form};
+use super::abstract_code::{self as code, Form, Program};
 use super::{CallLimits, Inner, Node};
 use crate::CallError;
-use crate::terms::{RawTerm, Term};
+use crate::terms::{self, RawTerm, TermError};
 
 /// The most names that a node may have in its list: half of a longer one would
 /// look like links that are missing.
@@ -57,7 +58,7 @@ impl Node {
         limits: CallLimits,
     ) -> Result<Vec<NodeName>, CallError> {
         let nodes = ("erlang", "nodes");
-        let names = self.ask(node, nodes, vec![], limits, Names::read).await?;
+        let names = self.ask(node, nodes, no_args, limits, Names::read).await?;
         self.inner.count_refused(&names);
         Ok(names.good)
     }
@@ -85,7 +86,8 @@ impl Node {
             return Ok(Introduced::Stopping(peer.clone()));
         }
         let left = give_up.saturating_duration_since(Instant::now());
-        let args = connect_unless_stopping(peer);
+        let bound = vec![("Peer", code::atom(peer.as_str()))];
+        let args = move |to: &mut Vec<u8>| code::write_exprs(to, &CONNECT_UNLESS_STOPPING, bound);
         let outcome = |result: RawTerm<'_>| introduced(result, to);
         self.ask(to, EXPRS, args, short(left), outcome).await
     }
@@ -101,9 +103,8 @@ impl Node {
         node: &NodeName,
         limit: Duration,
     ) -> Result<MeshIntent, CallError> {
-        let partial = self
-            .ask(node, EXPRS, is_partial(), short(limit), partial)
-            .await?;
+        let args = |to: &mut Vec<u8>| code::write_exprs(to, &IS_PARTIAL, vec![]);
+        let partial = self.ask(node, EXPRS, args, short(limit), partial).await?;
         Ok(MeshIntent { partial })
     }
 
@@ -124,7 +125,7 @@ impl Node {
         peer: &NodeName,
         limits: CallLimits,
     ) -> Result<bool, CallError> {
-        let args = vec![code::atom(peer.as_str())];
+        let args = |to: &mut Vec<u8>| terms::write_list(to, &[code::atom(peer.as_str())]);
         let disconnect = ("erlang", "disconnect_node");
         self.ask(at, disconnect, args, limits, disconnected).await
     }
@@ -133,7 +134,7 @@ impl Node {
     /// not to be: nobody can tell.
     async fn is_stopping(&self, node: &NodeName, limit: Duration) -> Result<bool, CallError> {
         let get_status = ("init", "get_status");
-        let asked = self.ask(node, get_status, vec![], short(limit), stopping);
+        let asked = self.ask(node, get_status, no_args, short(limit), stopping);
         match asked.await {
             Err(CallError::NotLinked(_)) => Ok(false),
             answered => answered,
@@ -149,6 +150,11 @@ impl Inner {
 }
 
 const EXPRS: (&str, &str) = ("erl_eval", "exprs");
+
+fn no_args(to: &mut Vec<u8>) -> Result<(), TermError> {
+    terms::write_nil(to);
+    Ok(())
+}
 
 fn short(time: Duration) -> CallLimits {
     CallLimits {
@@ -240,24 +246,23 @@ fn boolean(term: RawTerm<'_>) -> Option<bool> {
     }
 }
 
-/// Both in one call: a node that began to stop between two would be connected.
-fn connect_unless_stopping(peer: &NodeName) -> Vec<Term> {
+/// Connects to `Peer`. Both in one call: a node that began to stop between two would be
+/// connected.
+static CONNECT_UNLESS_STOPPING: Program = LazyLock::new(|| {
     let stopping = code::tuple_of(vec![code::literal("stopping"), code::var("_")]);
     let connect = code::call("net_kernel", "connect_node", vec![code::var("Peer")]);
-    let program = code::program(vec![code::case(
+    code::program(vec![code::case(
         code::call("init", "get_status", vec![]),
         vec![
             (stopping, vec![code::literal("stopping")]),
             (code::var("_"), vec![connect]),
         ],
-    )]);
-    let bindings = code::bindings(vec![("Peer", code::atom(peer.as_str()))]);
-    vec![program, bindings]
-}
+    )])
+});
 
 /// What net_kernel and global look at: since OTP 25 the setting `connect_all`
 /// outweighs the flag of that name; before, there is only the flag.
-fn is_partial() -> Vec<Term> {
+static IS_PARTIAL: Program = LazyLock::new(|| {
     let setting = |key| {
         code::call(
             "application",
@@ -275,8 +280,8 @@ fn is_partial() -> Vec<Term> {
         flag,
     ]);
     let when =
-        |facts: [Form; 3], answer| (code::tuple_of(facts.to_vec()), vec![code::literal(answer)]);
-    let program = code::program(vec![code::case(
+        |facts: [Form; 3], answer| (code::tuple_of(facts.into()), vec![code::literal(answer)]);
+    code::program(vec![code::case(
         facts,
         vec![
             when([is(code::literal("never")), any(), any()], "true"),
@@ -284,14 +289,13 @@ fn is_partial() -> Vec<Term> {
             when([any(), code::literal("undefined"), is(no_flag)], "true"),
             (any(), vec![code::literal("false")]),
         ],
-    )]);
-    vec![program, code::bindings(vec![])]
-}
+    )])
+});
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms;
+    use crate::terms::Term;
 
     fn raw(term: &Term) -> Vec<u8> {
         terms::encode(term).unwrap().split_off(1)
@@ -314,9 +318,8 @@ mod tests {
 
     #[test]
     fn programs_can_be_encoded() {
-        let name = "b@h".parse().unwrap();
-        for args in [connect_unless_stopping(&name), is_partial()] {
-            assert!(terms::encode(&code::list(args)).is_ok());
+        for program in [&CONNECT_UNLESS_STOPPING, &IS_PARTIAL] {
+            assert!(program.is_ok());
         }
     }
 }

@@ -7,18 +7,18 @@
 
 mod told;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use pgmesh_name::NodeName;
 use tokio::sync::oneshot;
 
-use super::abstract_code::{self as code, Form};
+use super::abstract_code::{self as code, Form, Program};
 use super::mesh_calls::{MAX_PEERS, Names};
 use super::{CallLimits, Inner, Links, Node, NodeEvent, own_pid};
 use crate::CallError;
 use crate::link::{Control, LinkId, monitor_exit};
-use crate::terms::{RawTerm, Term};
+use crate::terms::{self, RawTerm, Term, TermError};
 use told::Told;
 
 /// What a watcher's messages begin with.
@@ -90,7 +90,8 @@ impl Node {
             return Err(lost());
         }
         let me = Term::from(own_pid::pid(identity, starting.number));
-        self.ask(peer, ("erlang", "spawn"), watcher(me), limits, pid)
+        let args = |to: &mut Vec<u8>| write_watcher(to, me);
+        self.ask(peer, ("erlang", "spawn"), args, limits, pid)
             .await?;
         begun.await.map_err(|_| lost())
     }
@@ -307,24 +308,29 @@ pub(crate) fn fuzz_news(message: RawTerm<'_>) {
     let _ = News::read(message);
 }
 
-/// The arguments of `erlang:spawn/3` that start a watcher which reports to `me`.
-///
+/// Writes the arguments of `erlang:spawn/3` that start a watcher which reports to `me`.
+fn write_watcher(to: &mut Vec<u8>, me: Term) -> Result<(), TermError> {
+    terms::write_list_head(to, 3)?;
+    terms::write_atom(to, "erl_eval")?;
+    terms::write_atom(to, "exprs")?;
+    code::write_exprs(to, &WATCHER, vec![("Me", me)])?;
+    terms::write_nil(to);
+    Ok(())
+}
+
 /// It subscribes before it lists, so that nothing falls between; and it never
 /// dials us to tell something (`noconnect`): without us it has nothing to tell.
-fn watcher(me: Term) -> Vec<Term> {
+static WATCHER: Program = LazyLock::new(|| {
     let options = code::tuple_of(vec![code::literal("node_type"), code::literal("visible")]);
     let subscribe = vec![code::literal("true"), code::list_of(vec![options])];
     let monitor = vec![code::literal("process"), code::var("Me")];
-    let program = code::program(vec![
+    code::program(vec![
         code::call("net_kernel", "monitor_nodes", subscribe),
         code::bind("Monitor", code::call("erlang", "monitor", monitor)),
         tell(Kind::Peers, code::call("erlang", "nodes", vec![])),
         code::run_named("Loop", vec![code::receive(branches())]),
-    ]);
-    let bindings = code::bindings(vec![("Me", me)]);
-    let exprs = code::list(vec![program, bindings]);
-    vec![code::atom("erl_eval"), code::atom("exprs"), exprs]
-}
+    ])
+});
 
 /// What a watcher does with each message that it gets.
 fn branches() -> Vec<(Form, Vec<Form>)> {
@@ -366,7 +372,6 @@ fn pid(term: RawTerm<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms;
     use proptest::prelude::*;
 
     fn name(text: &str) -> NodeName {
@@ -455,8 +460,11 @@ mod tests {
 
     #[test]
     fn watcher_is_the_code_that_erl_parse_would_make() {
-        let printed = watcher(code::atom("me"))[2].to_string().replace('\'', "");
+        let mut args = vec![terms::VERSION];
+        write_watcher(&mut args, code::atom("me")).unwrap();
+        let printed = terms::decode(&args).unwrap().to_string().replace('\'', "");
         for part in [
+            "[erl_eval,exprs,[[",
             "{remote,1,{atom,1,net_kernel},{atom,1,monitor_nodes}}",
             "{named_fun,1,Loop,[{clause,1,[],[],[{receive,1,",
             "{tuple,1,[{atom,1,DOWN},{var,1,Monitor},{var,1,_},{var,1,_},{var,1,_}]}",

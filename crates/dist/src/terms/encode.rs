@@ -47,7 +47,7 @@ pub(crate) fn write(to: &mut Vec<u8>, term: &Term) -> Result<(), TermError> {
         Term::ByteList(list) => write_byte_list(to, &list.bytes)?,
         Term::List(list) => write_list(to, &list.elements)?,
         Term::ImproperList(list) => {
-            put_counted(to, 108, list.elements.len())?;
+            write_list_head(to, list.elements.len())?;
             write_all(to, &list.elements)?;
             write(to, &list.last)?;
         }
@@ -245,18 +245,18 @@ fn write_bits(to: &mut Vec<u8>, bits: &BitBinary) -> Result<(), TermError> {
 /// Longer ones become lists of integers: the length of a byte list has two bytes.
 fn write_byte_list(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TermError> {
     match u16::try_from(bytes.len()) {
-        Ok(0) => to.push(106),
+        Ok(0) => write_nil(to),
         Ok(len) => {
             to.push(107);
             to.extend_from_slice(&len.to_be_bytes());
             to.extend_from_slice(bytes);
         }
         Err(_) => {
-            put_counted(to, 108, bytes.len())?;
+            write_list_head(to, bytes.len())?;
             for byte in bytes {
                 to.extend_from_slice(&[97, *byte]);
             }
-            to.push(106);
+            write_nil(to);
         }
     }
     Ok(())
@@ -265,7 +265,7 @@ fn write_byte_list(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TermError> {
 /// As a BEAM does: a list of bytes as such, if it is short enough.
 pub(crate) fn write_list(to: &mut Vec<u8>, elements: &[Term]) -> Result<(), TermError> {
     if elements.is_empty() {
-        to.push(106);
+        write_nil(to);
         return Ok(());
     }
     if elements.len() <= MAX_BYTE_LIST && elements.iter().all(|term| byte(term).is_some()) {
@@ -275,10 +275,20 @@ pub(crate) fn write_list(to: &mut Vec<u8>, elements: &[Term]) -> Result<(), Term
         to.extend(elements.iter().filter_map(byte));
         return Ok(());
     }
-    put_counted(to, 108, elements.len())?;
+    write_list_head(to, elements.len())?;
     write_all(to, elements)?;
-    to.push(106);
+    write_nil(to);
     Ok(())
+}
+
+/// What begins a list of at least one element; behind the last comes what ends it,
+/// [`write_nil`] for a proper one.
+pub(crate) fn write_list_head(to: &mut Vec<u8>, count: usize) -> Result<(), TermError> {
+    put_counted(to, 108, count)
+}
+
+pub(crate) fn write_nil(to: &mut Vec<u8>) {
+    to.push(106);
 }
 
 fn byte(term: &Term) -> Option<u8> {
