@@ -8,8 +8,8 @@ use num_bigint::BigInt;
 
 use super::scan::{Purpose, term_len};
 use super::{
-    RawTerm, TermError, write, write_atom, write_big, write_binary, write_integer, write_pid,
-    write_tuple_head,
+    RawTerm, TermError, write, write_atom, write_big, write_binary, write_integer, write_list_head,
+    write_nil, write_pid, write_tuple_head,
 };
 
 /// Room for what is written piece by piece more often than not.
@@ -17,9 +17,9 @@ const USUAL: usize = 128;
 
 /// Writes one term, piece by piece, in the order in which they stand in it.
 ///
-/// For what is sent often, or made of parts of what was received. A tuple or a list is its
-/// head, then as many terms as the head says; [`finish`](Self::finish) finds out where one
-/// is missing.
+/// For what is sent often, or made of parts of what was received. A tuple is its head, then
+/// as many terms as the head says, and so is a list, with [`nil`](Self::nil) behind them;
+/// [`finish`](Self::finish) finds out where one is missing.
 ///
 /// ```
 /// use pgmesh_dist::terms::{RawTerm, Writer};
@@ -62,6 +62,23 @@ impl Writer {
     #[must_use]
     pub fn tuple(self, count: usize) -> Self {
         self.add(|bytes| write_tuple_head(bytes, count))
+    }
+
+    /// Begins a list of so many terms, at least one. Behind the last belongs
+    /// [`nil`](Self::nil), as a list ends with an empty one; anything else there makes an
+    /// improper list.
+    #[must_use]
+    pub fn list(self, count: usize) -> Self {
+        self.add(|bytes| write_list_head(bytes, count))
+    }
+
+    /// Adds the empty list.
+    #[must_use]
+    pub fn nil(self) -> Self {
+        self.add(|bytes| {
+            write_nil(bytes);
+            Ok(())
+        })
     }
 
     /// Adds an atom.
@@ -181,7 +198,9 @@ mod tests {
             .integer(i64::MAX)
             .binary(b"ab")
             .pid(&pid)
-            .term(&list);
+            .list(1)
+            .integer(300)
+            .nil();
         let tree = Term::from(eetf::Tuple::from(vec![
             Term::from(Atom::from("x")),
             Term::from(FixInteger::from(-1)),
@@ -199,6 +218,8 @@ mod tests {
         assert_eq!(finish(Writer::new()), Err(TermError::Truncated));
         let too_few = Writer::new().tuple(2).atom("x");
         assert_eq!(finish(too_few), Err(TermError::Truncated));
+        let endless = Writer::new().list(1).atom("x");
+        assert_eq!(finish(endless), Err(TermError::Truncated));
         let too_many = Writer::new().atom("x").atom("y");
         assert_eq!(finish(too_many), Err(TermError::Undecodable));
         let long = Writer::new().atom(&"x".repeat(256)).integer(1);
