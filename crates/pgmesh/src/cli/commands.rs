@@ -1,146 +1,15 @@
-//! The command line: which commands there are, and their flags.
+//! Each command: its flags, and what its help says.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, Command};
 use clap_complete::Shell;
 
-use crate::settings::{Setting, TABLE, TLS_SETTINGS};
+use super::arguments::{daemon_flags, flag, json, node_flags, required, setting, switch};
+use crate::settings::TABLE;
 
-const ABOUT: &str = "A hidden Erlang node that joins an Elixir or Erlang cluster over Postgres";
-
-const EXAMPLES: &str = "\
-`pgmesh COMMAND --help` shows a command's flags, with examples.
-Exit codes: 0 done, 1 failed, 2 unknown flags and bad arguments, 78 bad settings.
-
-Examples:
-  pgmesh run --database-url postgres://app@db/app --cookie-file /etc/cookie
-  pgmesh status
-  pgmesh matrix
-  pgmesh rpc app@10.0.0.7 erlang nodes";
-
-/// A command: its name, what it does, and what adds the rest of it, which is asked of the one
-/// that is called alone.
-type Described = (&'static str, &'static str, fn(Command) -> Command);
-
-/// The commands as people look for them; clap knows one list only.
-const GROUPS: &[(&str, &[Described])] = &[
-    (
-        "The daemon",
-        &[
-            ("run", "Run the node in the foreground", run),
-            (
-                "validate",
-                "Check the settings of `pgmesh run`, without running it",
-                validate,
-            ),
-            (
-                "doctor",
-                "Check the set-up step by step: what is wrong, and what to do",
-                doctor,
-            ),
-        ],
-    ),
-    (
-        "What it sees",
-        &[
-            ("status", "Show the daemon: node, Postgres, counts", status),
-            (
-                "members",
-                "Show every name the daemon knows: state, last heard, link",
-                members,
-            ),
-            (
-                "matrix",
-                "Show who is connected to whom, gaps marked",
-                matrix,
-            ),
-            ("watch", "Show events as they happen", watch),
-            (
-                "wait",
-                "Wait until so many nodes are fully meshed, then run a command",
-                wait,
-            ),
-        ],
-    ),
-    (
-        "What it does for you",
-        &[
-            (
-                "connect",
-                "Connect two nodes now, and end the holds on them",
-                connect,
-            ),
-            (
-                "disconnect",
-                "Disconnect a node from all others, and leave it alone",
-                disconnect,
-            ),
-            (
-                "forget",
-                "Forget a name that has no link, before its expiry",
-                forget,
-            ),
-        ],
-    ),
-    (
-        "Without a daemon",
-        &[
-            ("ping", "Link to a node and say whether it answers", ping),
-            ("rpc", "Call a function on a node and print its result", rpc),
-            ("names", "Show what EPMD knows", names),
-            (
-                "epmd",
-                "Run an EPMD, or ask the one that runs: a drop-in for OTP's epmd",
-                epmd,
-            ),
-        ],
-    ),
-    (
-        "For your shell",
-        &[(
-            "completions",
-            "Print what a shell needs to complete commands and flags",
-            completions,
-        )],
-    ),
-];
-
-/// The whole command line.
-pub(crate) fn command() -> Command {
-    let shown = GROUPS.iter().flat_map(|(_, commands)| *commands);
-    Command::new("pgmesh")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(ABOUT)
-        .help_template(format!(
-            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{}\n\
-             Options:\n{{options}}{{after-help}}",
-            groups()
-        ))
-        .after_help(EXAMPLES)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .max_term_width(80)
-        .subcommands(
-            shown.map(|(name, about, rest)| Command::new(*name).about(*about).defer(*rest)),
-        )
-        .subcommand(man())
-}
-
-fn groups() -> String {
-    let mut text = String::new();
-    for (title, commands) in GROUPS {
-        let _ = writeln!(text, "\n{title}:");
-        for (name, about, _) in *commands {
-            let _ = writeln!(text, "  {name:<13}{about}");
-        }
-    }
-    text
-}
-
-fn run(command: Command) -> Command {
+pub(super) fn run(command: Command) -> Command {
     command
         .after_help(
             "Each flag can be given as a variable instead: --announce-interval is \
@@ -163,7 +32,7 @@ fn run(command: Command) -> Command {
         .args(TABLE.iter().map(setting))
 }
 
-fn status(command: Command) -> Command {
+pub(super) fn status(command: Command) -> Command {
     command
         .args(daemon_flags())
         .arg(json())
@@ -182,7 +51,7 @@ fn status(command: Command) -> Command {
         )
 }
 
-fn members(command: Command) -> Command {
+pub(super) fn members(command: Command) -> Command {
     command.args(daemon_flags()).arg(json()).after_help(
         "up        linked, its cookie proven\n\
              heard     waits for its turn to be dialled\n\
@@ -198,7 +67,7 @@ fn members(command: Command) -> Command {
     )
 }
 
-fn matrix(command: Command) -> Command {
+pub(super) fn matrix(command: Command) -> Command {
     command
         .args(daemon_flags())
         .arg(json())
@@ -217,7 +86,7 @@ fn matrix(command: Command) -> Command {
         )
 }
 
-fn watch(command: Command) -> Command {
+pub(super) fn watch(command: Command) -> Command {
     command
         .args(daemon_flags())
         .arg(switch("json").help("Print JSON, one object on each line"))
@@ -230,7 +99,7 @@ fn watch(command: Command) -> Command {
         )
 }
 
-fn wait(command: Command) -> Command {
+pub(super) fn wait(command: Command) -> Command {
     command
         .args(daemon_flags())
         .arg(
@@ -260,7 +129,7 @@ fn wait(command: Command) -> Command {
         )
 }
 
-fn connect(command: Command) -> Command {
+pub(super) fn connect(command: Command) -> Command {
     command
         .args(daemon_flags())
         .arg(required("a", "A", "One node, alive@host"))
@@ -273,7 +142,7 @@ fn connect(command: Command) -> Command {
         )
 }
 
-fn disconnect(command: Command) -> Command {
+pub(super) fn disconnect(command: Command) -> Command {
     command
         .args(daemon_flags())
         .arg(required("node", "NODE", "Name of the node, alive@host"))
@@ -290,7 +159,7 @@ fn disconnect(command: Command) -> Command {
         )
 }
 
-fn forget(command: Command) -> Command {
+pub(super) fn forget(command: Command) -> Command {
     command
         .args(daemon_flags())
         .arg(required("node", "NODE", "Name of the node, alive@host"))
@@ -301,7 +170,7 @@ fn forget(command: Command) -> Command {
         )
 }
 
-fn ping(command: Command) -> Command {
+pub(super) fn ping(command: Command) -> Command {
     command
         .args(node_flags())
         .after_help(
@@ -314,7 +183,7 @@ fn ping(command: Command) -> Command {
         )
 }
 
-fn rpc(command: Command) -> Command {
+pub(super) fn rpc(command: Command) -> Command {
     command
         .args(node_flags())
         .arg(required("module", "MODULE", "Module, as Erlang writes it"))
@@ -344,7 +213,7 @@ fn rpc(command: Command) -> Command {
         )
 }
 
-fn names(command: Command) -> Command {
+pub(super) fn names(command: Command) -> Command {
     command
         .arg(
             Arg::new("host")
@@ -360,7 +229,7 @@ fn names(command: Command) -> Command {
         )
 }
 
-fn completions(command: Command) -> Command {
+pub(super) fn completions(command: Command) -> Command {
     command
         .arg(
             Arg::new("shell")
@@ -379,7 +248,7 @@ fn completions(command: Command) -> Command {
 }
 
 /// For those who make packages.
-fn man() -> Command {
+pub(super) fn man() -> Command {
     Command::new("man")
         .about("Write the manual pages into a folder")
         .hide(true)
@@ -392,7 +261,7 @@ fn man() -> Command {
         )
 }
 
-fn doctor(command: Command) -> Command {
+pub(super) fn doctor(command: Command) -> Command {
     command
         .arg(json())
         .arg(flag("listen-for", "DURATION").help(
@@ -413,7 +282,7 @@ fn doctor(command: Command) -> Command {
         )
 }
 
-fn validate(command: Command) -> Command {
+pub(super) fn validate(command: Command) -> Command {
     command
         .arg(
             Arg::new("file")
@@ -432,7 +301,7 @@ fn validate(command: Command) -> Command {
 }
 
 /// OTP's flags have one dash: they are read elsewhere.
-fn epmd(command: Command) -> Command {
+pub(super) fn epmd(command: Command) -> Command {
     command
         .disable_help_flag(true)
         .arg(
@@ -450,148 +319,4 @@ fn epmd(command: Command) -> Command {
              pgmesh epmd -daemon\n  \
              pgmesh epmd -names",
         )
-}
-
-fn setting(setting: &'static Setting) -> Arg {
-    let default = setting.default;
-    let help = match default {
-        Some(default) => format!("{} [default: {default}]", setting.help),
-        None => setting.help.to_owned(),
-    };
-    let action = if setting.repeats {
-        ArgAction::Append
-    } else {
-        ArgAction::Set
-    };
-    Arg::new(setting.name)
-        .long(setting.name)
-        .value_name(setting.value_name)
-        .help(help)
-        // `-1s` is a bad value, to be reported with the others.
-        .allow_hyphen_values(true)
-        .action(action)
-}
-
-/// How a command finds the daemon.
-fn daemon_flags() -> [Arg; 2] {
-    [
-        flag("name", "ALIVE@HOST")
-            .help("Name of the daemon, if it was started with --name (or PGMESH_NAME)"),
-        flag("socket", "PATH")
-            .help("Control socket of the daemon, if started with --socket (or PGMESH_SOCKET)"),
-    ]
-}
-
-fn json() -> Arg {
-    switch("json").help("Print JSON")
-}
-
-/// How a command reaches a node by itself.
-fn node_flags() -> Vec<Arg> {
-    let tls = TABLE
-        .iter()
-        .filter(|setting| TLS_SETTINGS.contains(&setting.name));
-    let tls = tls.map(|setting| flag(setting.name, setting.value_name).help(setting.help));
-    let own = [
-        required("node", "NODE", "Name of the node, alive@host"),
-        flag("cookie-file", "PATH")
-            .help("File with the cookie; without it PGMESH_COOKIE, else ~/.erlang.cookie"),
-        flag("dist-port", "PORT")
-            .help("Port at which it listens, instead of asking EPMD (or PGMESH_DIST_PORT)"),
-        flag("timeout", "DURATION")
-            .default_value("5s")
-            .help("How long each step may take"),
-    ];
-    own.into_iter().chain(tls).collect()
-}
-
-fn required(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .value_name(value_name)
-        .help(help)
-        .required(true)
-}
-
-fn flag(name: &'static str, value_name: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value_name)
-}
-
-fn switch(name: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each command that people see, and its help.
-    fn helps() -> Vec<(String, String)> {
-        let mut whole = command();
-        whole.build();
-        let mut helps = vec![("pgmesh".to_owned(), whole.render_long_help().to_string())];
-        let shown = whole.get_subcommands_mut().filter(|it| !it.is_hide_set());
-        let own = shown.filter(|it| it.get_name() != "help");
-        helps.extend(own.map(|it| (it.get_name().to_owned(), it.render_long_help().to_string())));
-        helps
-    }
-
-    /// The commands below `Examples:`, up to what a shell would do with them.
-    fn examples(help: &str) -> Vec<Vec<String>> {
-        let (_, below) = help.split_once("\nExamples:\n").unwrap_or_default();
-        let lines = below.lines().take_while(|line| line.starts_with("  "));
-        lines.map(|line| words(line.trim())).collect()
-    }
-
-    fn words(line: &str) -> Vec<String> {
-        let mut words = vec![String::new()];
-        let mut is_quoted = false;
-        for c in line.chars() {
-            match (c, words.last_mut()) {
-                ('\'', _) => is_quoted = !is_quoted,
-                (' ', _) if !is_quoted => words.push(String::new()),
-                (_, Some(word)) => word.push(c),
-                _ => {}
-            }
-        }
-        let is_shell = |word: &String| ["|", "||", "&&", ">"].contains(&word.as_str());
-        let end = words.iter().position(is_shell).unwrap_or(words.len());
-        words.truncate(end);
-        words
-    }
-
-    #[test]
-    fn command_line_is_consistent() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn every_help_fits_into_a_terminal() {
-        for (name, help) in helps() {
-            let wide = help.lines().find(|line| line.chars().count() > 80);
-            assert_eq!(wide, None, "{name}");
-        }
-    }
-
-    #[test]
-    fn every_help_has_examples_that_work() {
-        for (name, help) in helps() {
-            let examples = examples(&help);
-            assert!(!examples.is_empty(), "{name} has no example");
-            for example in examples {
-                let parsed = command().try_get_matches_from(&example);
-                let matches = parsed.unwrap_or_else(|error| panic!("{example:?}: {error}"));
-                let is_own = name == "pgmesh" || matches.subcommand_name() == Some(&name);
-                assert!(is_own, "{example:?} is no example of {name}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_command_is_in_the_overview() {
-        let helps = helps();
-        let overview = &helps[0].1;
-        for (name, _) in &helps[1..] {
-            assert!(overview.contains(&format!("\n  {name} ")), "{name}");
-        }
-    }
 }
