@@ -16,6 +16,8 @@ const STEADY: Duration = Duration::from_secs(5);
 const AT_ONCE: u32 = 4;
 const WAIT_FROM: Duration = Duration::from_millis(500);
 const MAX_DOUBLINGS: u32 = 3;
+/// Room for so many costs nothing.
+const KEPT_ROOM: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Flapping {
@@ -27,7 +29,6 @@ pub(crate) struct Flapping {
 impl Flapping {
     /// Notes that a pair that did not hold `flaps` times in a row is linked again.
     pub(crate) fn healed(&mut self, pair: &Pair, flaps: u32, now: Time) {
-        self.forget_steady(now);
         self.healed.insert(pair.clone(), (now, flaps));
         self.order.push_back((now, pair.clone()));
     }
@@ -40,7 +41,14 @@ impl Flapping {
         }
     }
 
-    fn forget_steady(&mut self, now: Time) {
+    #[cfg(test)]
+    pub(crate) fn remembers(&self, pair: &Pair) -> bool {
+        self.healed.contains_key(pair)
+    }
+
+    /// Forgets who has held for long enough. To be called again and again: of a mesh of a
+    /// thousand that has just been made there are half a million pairs to forget.
+    pub(crate) fn forget_steady(&mut self, now: Time) {
         while let Some((at, _)) = self.order.front()
             && now.since(*at) >= STEADY
             && let Some((at, pair)) = self.order.pop_front()
@@ -48,6 +56,10 @@ impl Flapping {
             if self.healed.get(&pair).is_some_and(|(last, _)| *last == at) {
                 self.healed.remove(&pair);
             }
+        }
+        let (len, room) = (self.order.len(), self.order.capacity());
+        if room > KEPT_ROOM && len < room / 4 {
+            self.order.shrink_to(2 * len);
         }
     }
 }
@@ -98,7 +110,12 @@ mod tests {
             flapping.healed(&pair(number), 0, at(0));
         }
         flapping.healed(&pair(7), 0, at(4_000));
-        flapping.healed(&pair(100), 0, at(6_000));
-        assert_eq!((flapping.healed.len(), flapping.order.len()), (2, 2));
+        flapping.forget_steady(at(4_999));
+        assert_eq!((flapping.healed.len(), flapping.order.len()), (100, 101));
+        flapping.forget_steady(at(5_000));
+        assert_eq!((flapping.healed.len(), flapping.order.len()), (1, 1));
+        assert!(flapping.order.capacity() <= KEPT_ROOM, "nor room for it");
+        flapping.forget_steady(at(9_000));
+        assert!(flapping.healed.is_empty() && flapping.order.is_empty());
     }
 }

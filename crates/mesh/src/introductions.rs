@@ -140,6 +140,7 @@ impl Introductions {
     /// The next pair to introduce, by the node that is asked for less; between equals
     /// by the smaller name, and after a failure by the other one.
     pub(crate) fn next(&mut self, now: Time) -> Option<Introduction> {
+        self.flapping.forget_steady(now);
         if self.asked.len() >= MAX_OUTSTANDING {
             return None;
         }
@@ -322,6 +323,19 @@ mod tests {
             introductions.answered(first.id, true, at(103), LONGEST, &mut rng()),
             None
         );
+    }
+
+    #[test]
+    fn pair_that_holds_leaves_nothing_though_nothing_else_happens() {
+        let mut introductions = Introductions::default();
+        let pair = pair("a@h", "b@h");
+        introductions.apart(&pair, at(0), Some(at(0)));
+        introductions.next(at(0)).unwrap();
+        introductions.settle(&pair, true, at(1));
+        introductions.next(at(5_000));
+        assert!(introductions.flapping.remembers(&pair), "it may flap yet");
+        introductions.next(at(5_001));
+        assert!(!introductions.flapping.remembers(&pair));
     }
 
     #[test]
