@@ -6,12 +6,22 @@ const ALIKE: f64 = 0.7;
 /// The one of these names that a misspelt one is most like, if it is like any.
 /// Capitals, `_` and `-` make no difference. For messages.
 pub fn nearest<'a>(misspelt: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness =
-        |name: &str| strsim::normalized_damerau_levenshtein(&plain(name), &plain(misspelt));
-    let best = names
-        .into_iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) >= ALIKE).then_some(best)
+    let misspelt = plain(misspelt);
+    let likeness = |name| likeness(&plain(name), &misspelt);
+    let alike = names.into_iter().map(|name| (likeness(name), name));
+    let alike = alike.filter(|(likeness, _)| *likeness >= ALIKE);
+    let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    Some(best.1)
+}
+
+/// From 0 to 1. Where the lengths alone say that it is not enough, the texts are not
+/// compared, which would take time for both lengths multiplied.
+fn likeness(a: &str, b: &str) -> f64 {
+    let (a_len, b_len) = (a.chars().count() as f64, b.chars().count() as f64);
+    if a_len.min(b_len) < a_len.max(b_len) * ALIKE {
+        return 0.0;
+    }
+    strsim::normalized_damerau_levenshtein(a, b)
 }
 
 fn plain(name: &str) -> String {
@@ -20,7 +30,7 @@ fn plain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{likeness, nearest};
 
     #[test]
     fn misspelt_names_are_recognised() {
@@ -29,5 +39,19 @@ mod tests {
         assert_eq!(nearest("sslMode"), Some("sslmode"));
         assert_eq!(nearest("connect-timeout"), Some("connect_timeout"));
         assert_eq!(nearest("frobnicate"), None);
+    }
+
+    #[test]
+    fn what_the_lengths_rule_out_is_not_compared() {
+        assert_eq!(likeness("sslmodus", "sslmode"), 0.75);
+        assert_eq!(
+            likeness("sslmodesslm", "sslmode"),
+            0.0,
+            "0.64, if one asked"
+        );
+        assert_eq!(likeness("", ""), 1.0);
+        // A million characters times as many would take minutes.
+        let long = "x".repeat(1_000_000);
+        assert_eq!(likeness(&long, "sslmode"), 0.0);
     }
 }
