@@ -7,9 +7,9 @@ const ALIKE: f64 = 0.7;
 /// Capitals, `_` and `-` make no difference. For messages.
 pub fn nearest<'a>(misspelt: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let misspelt = plain(misspelt);
-    let likeness = |name| likeness(&plain(name), &misspelt);
-    let alike = names.into_iter().map(|name| (likeness(name), name));
-    let alike = alike.filter(|(likeness, _)| *likeness >= ALIKE);
+    let names = names.into_iter();
+    let compared = names.map(|name| (likeness(&plain(name), &misspelt), name));
+    let alike = compared.filter(|(how_much, _)| *how_much >= ALIKE);
     let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
     Some(best.1)
 }
@@ -50,8 +50,8 @@ mod tests {
             "0.64, if one asked"
         );
         assert_eq!(likeness("", ""), 1.0);
-        // A million characters times as many would take minutes.
+        // A half, if one asked and had the hours.
         let long = "x".repeat(1_000_000);
-        assert_eq!(likeness(&long, "sslmode"), 0.0);
+        assert_eq!(likeness(&long, &long.repeat(2)), 0.0);
     }
 }

@@ -59,7 +59,7 @@ impl Flapping {
         }
         let (len, room) = (self.order.len(), self.order.capacity());
         if room > KEPT_ROOM && len < room / 4 {
-            self.order.shrink_to(2 * len);
+            self.order.shrink_to(KEPT_ROOM.max(2 * len));
         }
     }
 }

@@ -139,6 +139,8 @@ impl Introductions {
 
     /// The next pair to introduce, by the node that is asked for less; between equals
     /// by the smaller name, and after a failure by the other one.
+    ///
+    /// Asked after whatever happens, it also forgets the pairs that have held since.
     pub(crate) fn next(&mut self, now: Time) -> Option<Introduction> {
         self.flapping.forget_steady(now);
         if self.asked.len() >= MAX_OUTSTANDING {
@@ -326,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn pair_that_holds_leaves_nothing_though_nothing_else_happens() {
+    fn pair_that_holds_leaves_nothing_though_no_other_is_healed() {
         let mut introductions = Introductions::default();
         let pair = pair("a@h", "b@h");
         introductions.apart(&pair, at(0), Some(at(0)));

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use eetf::{Atom, FixInteger, List, Tuple};
 
-use crate::terms::{self, Encoded, Term, TermError};
+use crate::terms::{Encoded, Term, TermError, Writer};
 
 /// The line that all code claims to be on.
 const LINE: i32 = 1;
@@ -20,24 +20,16 @@ pub(super) type Program = LazyLock<Result<Encoded, TermError>>;
 /// One expression or pattern.
 pub(super) struct Form(Term);
 
-/// What a [`Program`] is made from.
+/// These expressions, encoded: the value of a [`Program`].
 pub(super) fn program(body: Vec<Form>) -> Result<Encoded, TermError> {
     Encoded::new(&forms(body))
 }
 
-/// Writes the arguments of `erl_eval:exprs/2`: a program, and what its free variables
-/// stand for.
-pub(super) fn write_exprs(
-    to: &mut Vec<u8>,
-    program: &Program,
-    bound: Vec<(&str, Term)>,
-) -> Result<(), TermError> {
+/// The arguments of `erl_eval:exprs/2`: a program, and what its free variables stand for.
+pub(super) fn exprs(program: &Program, bound: Vec<(&str, Term)>) -> Result<Encoded, TermError> {
     let program = program.as_ref().map_err(|error| *error)?;
-    terms::write_list_head(to, 2)?;
-    to.extend_from_slice(program.as_term().bytes());
-    terms::write(to, &bindings(bound))?;
-    terms::write_nil(to);
-    Ok(())
+    let args = Writer::new().list(2).raw(program.as_term());
+    args.term(&bindings(bound)).nil().finish()
 }
 
 fn bindings(bound: Vec<(&str, Term)>) -> Term {
@@ -163,11 +155,10 @@ mod tests {
     #[test]
     fn programs_are_written_with_what_their_variables_stand_for() {
         for bound in ["me", "them"] {
-            let mut args = vec![terms::VERSION];
-            write_exprs(&mut args, &GREETING, vec![("Greet", atom(bound))]).unwrap();
+            let args = exprs(&GREETING, vec![("Greet", atom(bound))]).unwrap();
             let expected =
                 format!("[[{{call,1,{{var,1,Greet}},[{{atom,1,you}}]}}],[{{Greet,{bound}}}]]");
-            assert_eq!(text(&terms::decode(&args).unwrap()), expected);
+            assert_eq!(text(&args.decode().unwrap()), expected);
         }
     }
 

@@ -14,7 +14,7 @@ use super::gen_server::{ALIAS, GEN_CALL};
 use super::{Identity, Inner, Node, QuickMap, own_pid, own_reference};
 use crate::CallError;
 use crate::link::{Control, LinkId, signals};
-use crate::terms::{self, RawTerm, Term, TermError};
+use crate::terms::{self, Encoded, List, RawTerm, Term, TermError};
 
 /// How much of a failed call's reason is kept, in bytes.
 const MAX_REASON: usize = 300;
@@ -210,25 +210,24 @@ impl Node {
         args: Vec<Term>,
         limits: CallLimits,
     ) -> Result<Term, CallError> {
-        let write_args = move |to: &mut Vec<u8>| terms::write_list(to, &args);
-        let call = self.call_raw(peer, (module, function), write_args, limits);
+        let args = Encoded::new(&Term::from(List::from(args)));
+        let call = self.call_raw(peer, (module, function), args, limits);
         let bytes = call.await?;
         let result = RawTerm::unscanned(&bytes);
         result.decode().map_err(|cause| unreadable(peer, cause))
     }
 
-    /// [`call`](Self::call) without trees: `write_args` adds the list of arguments to the
-    /// call, and `read` takes a result of a known shape from its bytes, or says that it is
-    /// none such.
+    /// [`call`](Self::call) without trees: the arguments are an encoded list, and `read` takes
+    /// a result of a known shape from its bytes, or says that it is none such.
     pub(super) async fn ask<T>(
         &self,
         peer: &NodeName,
         function: (&str, &str),
-        write_args: impl FnOnce(&mut Vec<u8>) -> Result<(), TermError>,
+        args: Result<Encoded, TermError>,
         limits: CallLimits,
         read: impl FnOnce(RawTerm<'_>) -> Option<T>,
     ) -> Result<T, CallError> {
-        let bytes = self.call_raw(peer, function, write_args, limits).await?;
+        let bytes = self.call_raw(peer, function, args, limits).await?;
         let result = RawTerm::only(&bytes).map_err(|cause| unreadable(peer, cause))?;
         if let Some(reason) = failure(result) {
             return Err(CallError::Failed {
@@ -245,24 +244,13 @@ impl Node {
         &self,
         peer: &NodeName,
         function: (&str, &str),
-        write_args: impl FnOnce(&mut Vec<u8>) -> Result<(), TermError>,
+        args: Result<Encoded, TermError>,
         limits: CallLimits,
     ) -> Result<Vec<u8>, CallError> {
-        let inner = &self.inner;
-        let not_linked = || CallError::NotLinked(peer.clone());
-        let identity = inner.identity.get().ok_or_else(not_linked)?;
-        let number = inner.next_id();
-        let call = Call {
-            identity,
-            number,
-            function,
-            write_args,
-        };
-        let answer = inner
-            .send_call(peer, call, limits.answer_bytes)
-            .map_err(|_| CallError::Unencodable(peer.clone()))?
-            .ok_or_else(not_linked)?;
-        let _guard = CallGuard { inner, number };
+        let begun = self
+            .inner
+            .begin_call(peer, function, args, limits.answer_bytes);
+        let (_guard, answer) = begun?;
         match tokio::time::timeout(limits.time, answer).await {
             Ok(Ok(Answer::Term(bytes))) => Ok(bytes),
             Ok(Ok(Answer::Down(_)) | Err(_)) => Err(CallError::LinkLost(peer.clone())),
@@ -322,38 +310,48 @@ impl std::fmt::Write for Beginning {
 }
 
 impl Inner {
-    /// `None` if there is no link.
-    fn send_call(
+    /// Sends a call; its end is the guard's.
+    fn begin_call(
         &self,
         peer: &NodeName,
-        call: Call<'_, impl FnOnce(&mut Vec<u8>) -> Result<(), TermError>>,
+        function: (&str, &str),
+        args: Result<Encoded, TermError>,
         max_bytes: usize,
-    ) -> Result<Option<oneshot::Receiver<Answer>>, TermError> {
+    ) -> Result<(CallGuard<'_>, oneshot::Receiver<Answer>), CallError> {
+        let not_linked = || CallError::NotLinked(peer.clone());
+        let unencodable = |_| CallError::Unencodable(peer.clone());
+        let number = self.next_id();
+        let call = Call {
+            identity: self.identity.get().ok_or_else(not_linked)?,
+            number,
+            function,
+            args: args.map_err(unencodable)?,
+        };
         let mut links = self.links();
-        let Some(link) = links.table.link(peer.as_str()) else {
-            return Ok(None);
+        let link = links.table.link(peer.as_str()).ok_or_else(not_linked)?;
+        let sender = links.senders.get(&link).ok_or_else(not_linked)?;
+        let sent = sender.send_with(|frame| call.write(frame).map(|()| None));
+        sent.map_err(unencodable)?;
+        let answer = links.calls.start(number, link, max_bytes, Answerer::Called);
+        let guard = CallGuard {
+            inner: self,
+            number,
         };
-        let Some(sender) = links.senders.get(&link) else {
-            return Ok(None);
-        };
-        let number = call.number;
-        sender.send_with(|frame| call.write(frame).map(|()| None))?;
-        let calls = &mut links.calls;
-        Ok(Some(calls.start(number, link, max_bytes, Answerer::Called)))
+        Ok((guard, answer))
     }
 }
 
 /// A call, as it is sent.
-struct Call<'a, W> {
+struct Call<'a> {
     identity: &'a Identity,
     number: u64,
     function: (&'a str, &'a str),
-    write_args: W,
+    args: Encoded,
 }
 
-impl<W: FnOnce(&mut Vec<u8>) -> Result<(), TermError>> Call<'_, W> {
+impl Call<'_> {
     /// `{'$gen_call', {Pid, Ref}, {call, Module, Function, Args, user}}` to `rex`.
-    fn write(self, frame: &mut Vec<u8>) -> Result<(), TermError> {
+    fn write(&self, frame: &mut Vec<u8>) -> Result<(), TermError> {
         let write_from =
             |frame: &mut Vec<u8>| own_pid::write(frame, self.identity, own_pid::CALLER);
         signals::begin_send_to_name(frame, write_from, "rex")?;
@@ -366,7 +364,7 @@ impl<W: FnOnce(&mut Vec<u8>) -> Result<(), TermError>> Call<'_, W> {
         for atom in ["call", module, function] {
             terms::write_atom(frame, atom)?;
         }
-        (self.write_args)(frame)?;
+        frame.extend_from_slice(self.args.as_term().bytes());
         terms::write_atom(frame, "user")
     }
 }

@@ -83,9 +83,9 @@ impl Node {
         let limit = max_bytes.saturating_add(AROUND_ANSWER);
         let mailbox = self.bounded_mailbox(limit).map_err(|_| lost())?;
         let result = self.inner.make_reference().ok_or_else(lost)?;
-        let args = [vec![Term::from(result.clone())], call.to_vec()].concat();
+        let args = [Term::from(result.clone())].into_iter().chain(call);
         mailbox
-            .spawn_monitor(peer, "erpc", "execute_call", args)
+            .spawn_monitor(peer, "erpc", "execute_call", args.collect())
             .await?;
         let reason = end_of_call(&mailbox, peer, max_bytes).await?;
         let cause = |cause| {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::abstract_code::{self as code, Form, Program};
 use super::{CallLimits, Inner, Node};
 use crate::CallError;
-use crate::terms::{self, RawTerm, TermError};
+use crate::terms::{Encoded, RawTerm, TermError, Writer};
 
 /// The most names that a node may have in its list: half of a longer one would
 /// look like links that are missing.
@@ -58,7 +58,9 @@ impl Node {
         limits: CallLimits,
     ) -> Result<Vec<NodeName>, CallError> {
         let nodes = ("erlang", "nodes");
-        let names = self.ask(node, nodes, no_args, limits, Names::read).await?;
+        let names = self
+            .ask(node, nodes, no_args(), limits, Names::read)
+            .await?;
         self.inner.count_refused(&names);
         Ok(names.good)
     }
@@ -86,8 +88,7 @@ impl Node {
             return Ok(Introduced::Stopping(peer.clone()));
         }
         let left = give_up.saturating_duration_since(Instant::now());
-        let bound = vec![("Peer", code::atom(peer.as_str()))];
-        let args = move |to: &mut Vec<u8>| code::write_exprs(to, &CONNECT_UNLESS_STOPPING, bound);
+        let args = connect_unless_stopping(peer);
         let outcome = |result: RawTerm<'_>| introduced(result, to);
         self.ask(to, EXPRS, args, short(left), outcome).await
     }
@@ -103,7 +104,7 @@ impl Node {
         node: &NodeName,
         limit: Duration,
     ) -> Result<MeshIntent, CallError> {
-        let args = |to: &mut Vec<u8>| code::write_exprs(to, &IS_PARTIAL, vec![]);
+        let args = code::exprs(&IS_PARTIAL, vec![]);
         let partial = self.ask(node, EXPRS, args, short(limit), partial).await?;
         Ok(MeshIntent { partial })
     }
@@ -125,7 +126,7 @@ impl Node {
         peer: &NodeName,
         limits: CallLimits,
     ) -> Result<bool, CallError> {
-        let args = |to: &mut Vec<u8>| terms::write_list(to, &[code::atom(peer.as_str())]);
+        let args = Writer::new().list(1).atom(peer.as_str()).nil().finish();
         let disconnect = ("erlang", "disconnect_node");
         self.ask(at, disconnect, args, limits, disconnected).await
     }
@@ -134,7 +135,7 @@ impl Node {
     /// not to be: nobody can tell.
     async fn is_stopping(&self, node: &NodeName, limit: Duration) -> Result<bool, CallError> {
         let get_status = ("init", "get_status");
-        let asked = self.ask(node, get_status, no_args, short(limit), stopping);
+        let asked = self.ask(node, get_status, no_args(), short(limit), stopping);
         match asked.await {
             Err(CallError::NotLinked(_)) => Ok(false),
             answered => answered,
@@ -151,9 +152,8 @@ impl Inner {
 
 const EXPRS: (&str, &str) = ("erl_eval", "exprs");
 
-fn no_args(to: &mut Vec<u8>) -> Result<(), TermError> {
-    terms::write_nil(to);
-    Ok(())
+fn no_args() -> Result<Encoded, TermError> {
+    Writer::new().nil().finish()
 }
 
 fn short(time: Duration) -> CallLimits {
@@ -246,8 +246,13 @@ fn boolean(term: RawTerm<'_>) -> Option<bool> {
     }
 }
 
-/// Connects to `Peer`. Both in one call: a node that began to stop between two would be
-/// connected.
+fn connect_unless_stopping(peer: &NodeName) -> Result<Encoded, TermError> {
+    let bound = vec![("Peer", code::atom(peer.as_str()))];
+    code::exprs(&CONNECT_UNLESS_STOPPING, bound)
+}
+
+/// Asks whether the node is stopping, and if it is not, connects it to `Peer`. In one call: a
+/// node that began to stop between two would be connected.
 static CONNECT_UNLESS_STOPPING: Program = LazyLock::new(|| {
     let stopping = code::tuple_of(vec![code::literal("stopping"), code::var("_")]);
     let connect = code::call("net_kernel", "connect_node", vec![code::var("Peer")]);
@@ -260,7 +265,7 @@ static CONNECT_UNLESS_STOPPING: Program = LazyLock::new(|| {
     )])
 });
 
-/// What net_kernel and global look at: since OTP 25 the setting `connect_all`
+/// Whether the node is none of a full mesh, by what net_kernel and global look at: since OTP 25 the setting `connect_all`
 /// outweighs the flag of that name; before, there is only the flag.
 static IS_PARTIAL: Program = LazyLock::new(|| {
     let setting = |key| {
@@ -295,7 +300,7 @@ static IS_PARTIAL: Program = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::Term;
+    use crate::terms::{self, Term};
 
     fn raw(term: &Term) -> Vec<u8> {
         terms::encode(term).unwrap().split_off(1)
@@ -317,9 +322,16 @@ mod tests {
     }
 
     #[test]
-    fn programs_can_be_encoded() {
-        for program in [&CONNECT_UNLESS_STOPPING, &IS_PARTIAL] {
-            assert!(program.is_ok());
+    fn programs_are_the_code_that_erl_parse_would_make() {
+        let printed = |args: Result<Encoded, TermError>| {
+            let args = args.unwrap().decode().unwrap();
+            args.to_string().replace('\'', "")
+        };
+        let connect = printed(connect_unless_stopping(&"b@h".parse().unwrap()));
+        for part in ["{atom,1,connect_node}},[{var,1,Peer}]", "[{Peer,b@h}]"] {
+            assert!(connect.contains(part), "{part} is not in {connect}");
         }
+        let partial = printed(code::exprs(&IS_PARTIAL, vec![]));
+        assert!(partial.ends_with("[{atom,1,false}]}]}],[]]"), "{partial}");
     }
 }

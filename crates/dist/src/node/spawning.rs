@@ -137,6 +137,7 @@ impl Mailbox {
             number: Some(number),
             reply: self.post_request(&place, number, &function, &args, bond)?,
         };
+        drop((function, args));
         match (&mut guard.reply).await {
             Ok(Ok(pid)) => Ok((pid, guard.keep())),
             Ok(Err(reason)) => {

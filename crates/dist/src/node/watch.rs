@@ -18,7 +18,7 @@ use super::mesh_calls::{MAX_PEERS, Names};
 use super::{CallLimits, Inner, Links, Node, NodeEvent, own_pid};
 use crate::CallError;
 use crate::link::{Control, LinkId, monitor_exit};
-use crate::terms::{self, RawTerm, Term, TermError};
+use crate::terms::{Encoded, RawTerm, Term, TermError, Writer};
 use told::Told;
 
 /// What a watcher's messages begin with.
@@ -90,8 +90,7 @@ impl Node {
             return Err(lost());
         }
         let me = Term::from(own_pid::pid(identity, starting.number));
-        let args = |to: &mut Vec<u8>| write_watcher(to, me);
-        self.ask(peer, ("erlang", "spawn"), args, limits, pid)
+        self.ask(peer, ("erlang", "spawn"), watcher(me), limits, pid)
             .await?;
         begun.await.map_err(|_| lost())
     }
@@ -308,18 +307,15 @@ pub(crate) fn fuzz_news(message: RawTerm<'_>) {
     let _ = News::read(message);
 }
 
-/// Writes the arguments of `erlang:spawn/3` that start a watcher which reports to `me`.
-fn write_watcher(to: &mut Vec<u8>, me: Term) -> Result<(), TermError> {
-    terms::write_list_head(to, 3)?;
-    terms::write_atom(to, "erl_eval")?;
-    terms::write_atom(to, "exprs")?;
-    code::write_exprs(to, &WATCHER, vec![("Me", me)])?;
-    terms::write_nil(to);
-    Ok(())
+/// The arguments of `erlang:spawn/3` that start a watcher which reports to `me`.
+fn watcher(me: Term) -> Result<Encoded, TermError> {
+    let args = code::exprs(&WATCHER, vec![("Me", me)])?;
+    let spawned = Writer::new().list(3).atom("erl_eval").atom("exprs");
+    spawned.raw(args.as_term()).nil().finish()
 }
 
-/// It subscribes before it lists, so that nothing falls between; and it never
-/// dials us to tell something (`noconnect`): without us it has nothing to tell.
+/// What a watcher runs. It subscribes before it lists, so that nothing falls between; and it
+/// never dials us to tell something (`noconnect`): without us it has nothing to tell.
 static WATCHER: Program = LazyLock::new(|| {
     let options = code::tuple_of(vec![code::literal("node_type"), code::literal("visible")]);
     let subscribe = vec![code::literal("true"), code::list_of(vec![options])];
@@ -372,6 +368,7 @@ fn pid(term: RawTerm<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms;
     use proptest::prelude::*;
 
     fn name(text: &str) -> NodeName {
@@ -460,9 +457,8 @@ mod tests {
 
     #[test]
     fn watcher_is_the_code_that_erl_parse_would_make() {
-        let mut args = vec![terms::VERSION];
-        write_watcher(&mut args, code::atom("me")).unwrap();
-        let printed = terms::decode(&args).unwrap().to_string().replace('\'', "");
+        let args = watcher(code::atom("me")).unwrap().decode().unwrap();
+        let printed = args.to_string().replace('\'', "");
         for part in [
             "[erl_eval,exprs,[[",
             "{remote,1,{atom,1,net_kernel},{atom,1,monitor_nodes}}",

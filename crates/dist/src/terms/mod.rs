@@ -36,8 +36,8 @@ pub use eetf::{
 };
 pub use encode::encode;
 pub(crate) use encode::{
-    write, write_atom, write_big, write_binary, write_integer, write_list, write_list_head,
-    write_nil, write_pid, write_reference, write_tuple_head,
+    write, write_atom, write_big, write_binary, write_integer, write_list_head, write_nil,
+    write_pid, write_reference, write_tuple_head,
 };
 pub(crate) use payload::LARGE;
 pub use payload::Payload;

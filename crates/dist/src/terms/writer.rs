@@ -64,15 +64,21 @@ impl Writer {
         self.add(|bytes| write_tuple_head(bytes, count))
     }
 
-    /// Begins a list of so many terms, at least one. Behind the last belongs
-    /// [`nil`](Self::nil), as a list ends with an empty one; anything else there makes an
-    /// improper list.
+    /// Begins a list of so many terms. Behind the last belongs [`nil`](Self::nil), as a list
+    /// ends with an empty one; anything else there makes an improper list.
+    ///
+    /// A BEAM writes lists of small integers in a form of their own, and takes them in this
+    /// one as well; [`RawTerm::byte_list`] reads that form alone.
     #[must_use]
     pub fn list(self, count: usize) -> Self {
+        // Of none there is only the end.
+        if count == 0 {
+            return self;
+        }
         self.add(|bytes| write_list_head(bytes, count))
     }
 
-    /// Adds the empty list.
+    /// Adds the empty list, `[]` (Elixir's `nil` is an atom).
     #[must_use]
     pub fn nil(self) -> Self {
         self.add(|bytes| {
@@ -192,7 +198,9 @@ mod tests {
         let list = Term::from(List::from(vec![Term::from(FixInteger::from(300))]));
         let pid = Pid::new("a@h", 1, 2, 3);
         let written = Writer::new()
-            .tuple(6)
+            .tuple(7)
+            .list(0)
+            .nil()
             .atom("x")
             .integer(-1)
             .integer(i64::MAX)
@@ -202,6 +210,7 @@ mod tests {
             .integer(300)
             .nil();
         let tree = Term::from(eetf::Tuple::from(vec![
+            Term::from(List::nil()),
             Term::from(Atom::from("x")),
             Term::from(FixInteger::from(-1)),
             Term::from(BigInteger::from(i64::MAX)),

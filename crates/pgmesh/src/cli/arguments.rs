@@ -4,6 +4,7 @@ use clap::{Arg, ArgAction};
 
 use crate::settings::{Setting, TABLE, TLS_SETTINGS};
 
+/// The flag of a setting of `pgmesh run`.
 pub(super) fn setting(setting: &'static Setting) -> Arg {
     let default = setting.default;
     let help = match default {

@@ -1,13 +1,13 @@
 //! The command line: which commands there are, and how people find them.
 
 mod arguments;
-mod commands;
+mod subcommands;
 
 use std::fmt::Write as _;
 
 use clap::Command;
 
-use commands::{
+use subcommands::{
     completions, connect, disconnect, doctor, epmd, forget, man, matrix, members, names, ping, rpc,
     run, status, validate, wait, watch,
 };

@@ -32,6 +32,45 @@ pub(super) fn run(command: Command) -> Command {
         .args(TABLE.iter().map(setting))
 }
 
+pub(super) fn validate(command: Command) -> Command {
+    command
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .conflicts_with("config")
+                .help("Configuration file; the same as --config FILE"),
+        )
+        .args(TABLE.iter().map(setting))
+        .after_help(
+            "Says what each setting is and where it comes from, or everything that is wrong \
+             (exit code 78). Nothing is connected to.\n\n\
+             Examples:\n  \
+             pgmesh validate /etc/pgmesh/pgmesh.toml\n  \
+             pgmesh validate /etc/pgmesh/pgmesh.toml && systemctl reload pgmesh",
+        )
+}
+
+pub(super) fn doctor(command: Command) -> Command {
+    command
+        .arg(json())
+        .arg(flag("listen-for", "DURATION").help(
+            "How long to listen who is on the channel [default: a little more than one announce \
+             interval]",
+        ))
+        .next_help_heading("Settings, as pgmesh run has them")
+        .args(TABLE.iter().map(setting))
+        .after_help(
+            "Give it the settings of pgmesh run, by flag or by variable. A daemon that runs \
+             under them is asked, and goes on undisturbed.\n\n  \
+             ✓ well  ! works, and is probably not meant  ✗ failed  – not checked\n\n\
+             In brackets stands the kind that pgmesh members, pgmesh status and the log show, \
+             too. Exit codes: 0 nothing failed, 1 something did, 78 unusable settings.\n\n\
+             Examples:\n  \
+             pgmesh doctor --database-url postgres://app@db/app\n  \
+             pgmesh doctor --json | jq '.checks[] | select(.outcome == \"failed\")'",
+        )
+}
+
 pub(super) fn status(command: Command) -> Command {
     command
         .args(daemon_flags())
@@ -229,6 +268,27 @@ pub(super) fn names(command: Command) -> Command {
         )
 }
 
+/// OTP's flags have one dash: they are read elsewhere.
+pub(super) fn epmd(command: Command) -> Command {
+    command
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("words")
+                .value_name("FLAGS")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .value_parser(clap::value_parser!(OsString))
+                .help("Those of epmd; pgmesh epmd -help lists them"),
+        )
+        .after_help(
+            "A link of the name epmd to this program does the same.\n\n\
+             Examples:\n  \
+             pgmesh epmd -daemon\n  \
+             pgmesh epmd -names",
+        )
+}
+
 pub(super) fn completions(command: Command) -> Command {
     command
         .arg(
@@ -258,65 +318,5 @@ pub(super) fn man() -> Command {
                 .required(true)
                 .value_parser(clap::value_parser!(PathBuf))
                 .help("Where the pages are written"),
-        )
-}
-
-pub(super) fn doctor(command: Command) -> Command {
-    command
-        .arg(json())
-        .arg(flag("listen-for", "DURATION").help(
-            "How long to listen who is on the channel [default: a little more than one announce \
-             interval]",
-        ))
-        .next_help_heading("Settings, as pgmesh run has them")
-        .args(TABLE.iter().map(setting))
-        .after_help(
-            "Give it the settings of pgmesh run, by flag or by variable. A daemon that runs \
-             under them is asked, and goes on undisturbed.\n\n  \
-             ✓ well  ! works, and is probably not meant  ✗ failed  – not checked\n\n\
-             In brackets stands the kind that pgmesh members, pgmesh status and the log show, \
-             too. Exit codes: 0 nothing failed, 1 something did, 78 unusable settings.\n\n\
-             Examples:\n  \
-             pgmesh doctor --database-url postgres://app@db/app\n  \
-             pgmesh doctor --json | jq '.checks[] | select(.outcome == \"failed\")'",
-        )
-}
-
-pub(super) fn validate(command: Command) -> Command {
-    command
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .conflicts_with("config")
-                .help("Configuration file; the same as --config FILE"),
-        )
-        .args(TABLE.iter().map(setting))
-        .after_help(
-            "Says what each setting is and where it comes from, or everything that is wrong \
-             (exit code 78). Nothing is connected to.\n\n\
-             Examples:\n  \
-             pgmesh validate /etc/pgmesh/pgmesh.toml\n  \
-             pgmesh validate /etc/pgmesh/pgmesh.toml && systemctl reload pgmesh",
-        )
-}
-
-/// OTP's flags have one dash: they are read elsewhere.
-pub(super) fn epmd(command: Command) -> Command {
-    command
-        .disable_help_flag(true)
-        .arg(
-            Arg::new("words")
-                .value_name("FLAGS")
-                .num_args(0..)
-                .trailing_var_arg(true)
-                .allow_hyphen_values(true)
-                .value_parser(clap::value_parser!(OsString))
-                .help("Those of epmd; pgmesh epmd -help lists them"),
-        )
-        .after_help(
-            "A link of the name epmd to this program does the same.\n\n\
-             Examples:\n  \
-             pgmesh epmd -daemon\n  \
-             pgmesh epmd -names",
         )
 }
