@@ -139,6 +139,10 @@ pub(super) fn build_server(role: &TlsRole) -> Result<SslContext, TlsFileError> {
         }
     }
     builder.set_verify(mode);
+    // TLS 1.3 would still hand out two, which nobody could use.
+    builder
+        .set_num_tickets(0)
+        .map_err(|error| TlsFileError::new("OpenSSL", &failure::reasons(&error)))?;
     Ok(builder.build())
 }
 
