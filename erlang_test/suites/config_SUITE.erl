@@ -117,6 +117,7 @@ introductions_begin_and_end(Config) ->
 	_ = eventually(fun() -> links:meshed(Beams) end, ?BOUND_MS),
 	true = links:none_lost(Beams),
 	ok = reload(Lab, Daemon, [{"introduce", "\"none\""}]),
+	ok = links:await_global(Beams),
 	true = beam_node:call(A, erlang, disconnect_node, [?B]),
 	ok = holds(fun() -> beam_node:call(A, erlang, nodes, []) =:= [] end, ?QUIET_MS),
 	[true = links:has_hidden(Beam, Daemon) || Beam <- Beams],

@@ -288,6 +288,7 @@ observed(Config, Names) ->
 	Flags = ["-kernel", "prevent_overlapping_partitions", "false"],
 	Beams = beam_node:start_all(lab:from(Config), [#{name => Name, flags => Flags} || Name <- Names]),
 	[true = beam_node:call(Beam, net_kernel, connect_node, [Name]) || Beam <- Beams, Name <- Names],
+	ok = links:await_global(Beams),
 	Page = launched(Config, #{"--introduce" => "none", "--watch-edges" => "on"}),
 	_ = eventually(fun() -> length(edges(Page, "linked")) =:= pairs(length(Names)) end, ?BOUND_MS),
 	Page#{beams => Beams}.

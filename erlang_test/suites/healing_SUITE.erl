@@ -165,7 +165,7 @@ do_cut_edge(Config, IsPrevented) ->
 
 %% Global names may vanish for milliseconds; none is lost.
 has_all_names(Beams) ->
-	[ok = beam_node:call(Beam, global, sync, []) || Beam <- Beams],
+	ok = links:await_global(Beams),
 	Expected = lists:sort(names(Beams)),
 	[Expected = lists:sort(beam_node:call(Beam, global, registered_names, [])) || Beam <- Beams],
 	[Name = node(beam_node:call(Beam, global, whereis_name, [Name])) || Beam <- Beams, Name <- Expected],

@@ -7,7 +7,7 @@
 -export([meshed/1, complete/3, has_hidden/2, has_no_hidden/2, none_lost/1, none_visible_lost/1]).
 -export([lost/1, lost/2, visible_events/1]).
 -export([join_times_ms/2, nodeup_after/3, meshed_after_ms/2]).
--export([median/1]).
+-export([await_global/1, median/1]).
 
 -import(beam_node, [call/4, events/1]).
 
@@ -36,6 +36,13 @@ has_hidden(Beam, Daemon) ->
 has_no_hidden(Beam, Daemon) ->
 	Hidden = call(Beam, erlang, nodes, [hidden]),
 	not lists:member(pgmesh:node_name(Daemon), Hidden) orelse {hidden, Hidden}.
+
+%% Until global has told all of these of each other: what it still has to say to a node that
+%% is cut off connects it again.
+-spec await_global([beam_node:beam()]) -> ok.
+await_global(Beams) ->
+	[ok = call(Beam, global, sync, []) || Beam <- Beams],
+	ok.
 
 %% Has no nodedown been seen since the nodes' events were cleared?
 -spec none_lost([beam_node:beam()]) -> true | [link_recorder:event()].
