@@ -72,10 +72,11 @@ note({Name, _}, #{contender := Contender}, Round, failed) ->
 note({Name, _}, #{contender := Contender}, Round, #{done := 0}) ->
 	bench_results:note(links, Name, Contender, Round, failed);
 note({Name, _}, #{contender := Contender}, Round, Measured) ->
-	#{done := Done, failed := Failed, us := Us, busy := Busy, cpu_us := CpuUs, program_us := ProgramUs} = Measured,
+	#{done := Done, failed := Failed, us := Us, busy := Busy, cores_busy := CoresBusy,
+		cpu_us := CpuUs, program_us := ProgramUs} = Measured,
 	[ok = bench_results:note(links, with_suffix(Name, Suffix), Contender, Round, Value)
 		|| {Suffix, Value} <- [{"", Done * 1.0e6 / Us}, {"_cpu", CpuUs / Done}, {"_program", ProgramUs / Done},
-			{"_failed", Failed}, {"_driver_busy", Busy}]],
+			{"_failed", Failed}, {"_driver_busy", Busy}, {"_cores_busy", CoresBusy}]],
 	ok.
 
 with_suffix(Name, Suffix) ->

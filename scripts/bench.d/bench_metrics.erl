@@ -48,6 +48,8 @@ tables() ->
 		metrics => [{links, be_dialled_failed}, {links, dial_out_failed}]},
 	#{name => links_busy, benchmark => links, title => "links: share of the asked BEAM's schedulers that was at work",
 		metrics => [{links, rpc1_driver_busy}, {links, rpc64_driver_busy}]},
+	#{name => links_cores, benchmark => links, title => "links: share of the machine's cores that was at work",
+		metrics => [{links, Metric} || Metric <- [echo1_cores_busy, echo64_cores_busy, rpc1_cores_busy, rpc64_cores_busy]]},
 	#{name => cli, benchmark => cli, title => "cli: one call from the command line",
 		metrics => [{cli, wall}, {cli, cpu}, {cli, faults}, {cli, memory}], ratio_to => [erl_call]},
 	#{name => memory, benchmark => memory, title => "memory: resident", metrics => {all, memory}, ratio_to => [beam]},
@@ -120,7 +122,7 @@ links(Metric) ->
 	bench_text:number(list_to_integer(Number)) ++ " nodes linked".
 
 describe_work(Metric) ->
-	[Description | _] = [as_measured(Suffix, Work) || Suffix <- ["", "_cpu", "_program", "_failed", "_driver_busy"],
+	[Description | _] = [as_measured(Suffix, Work) || Suffix <- ["", "_cpu", "_program", "_failed", "_driver_busy", "_cores_busy"],
 		{Name, _, _, _} = Work <- works(), atom_to_list(Name) ++ Suffix =:= Metric],
 	Description.
 
@@ -128,7 +130,10 @@ as_measured("", {_, Title, Unit, Scale}) -> #{title => Title, unit => Unit, bett
 as_measured("_cpu", {_, Title, _, _}) -> lower(Title, "µs");
 as_measured("_program", {_, Title, _, _}) -> lower(Title, "µs");
 as_measured("_failed", {_, Title, _, _}) -> lower(Title, "in a round");
-as_measured("_driver_busy", {_, Title, _, _}) ->
+as_measured("_driver_busy", Work) -> share(Work);
+as_measured("_cores_busy", Work) -> share(Work).
+
+share({_, Title, _, _}) ->
 	#{title => Title, unit => "%", better => neither, scale => 100}.
 
 lower(Title, Unit) ->

@@ -27,7 +27,7 @@
 %% What was done in which time, what failed meanwhile, and which share of this node's
 %% schedulers was at work.
 -type outcome() :: #{done := non_neg_integer(), failed := non_neg_integer(), us := pos_integer(),
-	busy := float()}.
+	busy := float(), cores_busy := float()}.
 
 -define(ANSWER_MS, 8000).
 -define(GONE_MS, 5000).
@@ -59,11 +59,12 @@ answers(Node) ->
 
 watched(Node, Work, Ms) ->
 	_ = erlang:system_flag(scheduler_wall_time, true),
-	Before = erlang:statistics(scheduler_wall_time),
+	{Before, CoresBefore} = {erlang:statistics(scheduler_wall_time), proc_figures:core_ticks()},
 	Started = now_us(),
 	{Done, Failed} = work(Work, {bench, Node}, Started + Ms * 1000),
 	Us = now_us() - Started,
-	#{done => Done, failed => Failed, us => Us, busy => busy(Before, erlang:statistics(scheduler_wall_time))}.
+	#{done => Done, failed => Failed, us => Us, busy => busy(Before, erlang:statistics(scheduler_wall_time)),
+		cores_busy => cores_busy(CoresBefore, proc_figures:core_ticks())}.
 
 %% Dirty schedulers have the higher numbers, and nothing to do here.
 busy(Before, After) ->
@@ -72,6 +73,9 @@ busy(Before, After) ->
 		<- lists:zip(lists:sort(Before), lists:sort(After)), Id =< Schedulers],
 	{Active, Total} = lists:unzip(Shares),
 	lists:sum(Active) / max(1, lists:sum(Total)).
+
+cores_busy({Active0, Total0}, {Active1, Total1}) ->
+	(Active1 - Active0) / max(1, Total1 - Total0).
 
 work({echo, InFlight}, To, End) ->
 	_ = [ping(To) || _ <- lists:seq(1, InFlight)],

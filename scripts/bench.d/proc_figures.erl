@@ -1,7 +1,7 @@
 %% What the kernel says of a program: its memory, and the CPU that it has used.
 -module(proc_figures).
 
--export([resident_mb/1, peak_mb/1, own_mb/1, of_files_mb/1, cpu_us/1, cpu_ticks/1]).
+-export([resident_mb/1, peak_mb/1, own_mb/1, of_files_mb/1, cpu_us/1, cpu_ticks/1, core_ticks/0]).
 
 -spec resident_mb(pos_integer()) -> float().
 resident_mb(OsPid) ->
@@ -55,6 +55,18 @@ cpu_ticks(OsPid) ->
 	[_, Behind] = string:split(Stat, ") ", trailing),
 	Fields = string:lexemes(binary_to_list(Behind), " "),
 	{list_to_integer(lists:nth(12, Fields)), list_to_integer(lists:nth(13, Fields))}.
+
+%% Of all the machine's cores: at work, and in all.
+-spec core_ticks() -> {Active :: non_neg_integer(), Total :: non_neg_integer()}.
+core_ticks() ->
+	{ok, Stat} = file:read_file("/proc/stat"),
+	[Line | _] = string:lexemes(binary_to_list(Stat), "\n"),
+	["cpu" | Fields] = string:lexemes(Line, " "),
+	%% User, nice, system, idle, waiting for disks, interrupts of two kinds, taken by other
+	%% guests; what virtual machines took is in the first two already.
+	Ticks = [list_to_integer(Field) || Field <- lists:sublist(Fields, 8)],
+	Total = lists:sum(Ticks),
+	{Total - lists:nth(4, Ticks) - lists:nth(5, Ticks), Total}.
 
 %% Of all its threads that still live. To the nanosecond, where the counters that
 %% top shows have steps of ten milliseconds.
