@@ -139,10 +139,6 @@ pub(super) fn build_server(role: &TlsRole) -> Result<SslContext, TlsFileError> {
         }
     }
     builder.set_verify(mode);
-    // TLS 1.3 would still hand out two, which nobody could use.
-    builder
-        .set_num_tickets(0)
-        .map_err(|error| TlsFileError::new("OpenSSL", &failure::reasons(&error)))?;
     Ok(builder.build())
 }
 
@@ -163,6 +159,8 @@ fn builder(role: &TlsRole) -> Result<SslContextBuilder, TlsFileError> {
     // A link lives long: to take up old sessions would only hide changed files.
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_options(SslOptions::NO_TICKET | SslOptions::NO_RENEGOTIATION);
+    // By TLS 1.3 a server would still hand out two tickets, which nobody could use.
+    builder.set_num_tickets(0).map_err(internal)?;
     // A write that was given up is tried again from elsewhere, and idle links are many.
     builder.set_mode(
         SslMode::ENABLE_PARTIAL_WRITE
