@@ -140,14 +140,15 @@ fn integer(value: i32) -> Term {
     Term::from(FixInteger::from(value))
 }
 
+/// As Erlang prints it, but for `'` and spaces.
+#[cfg(test)]
+pub(super) fn printed(term: &Term) -> String {
+    term.to_string().replace(['\'', ' '], "")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// As Erlang prints it, but for `'` and spaces.
-    fn text(term: &Term) -> String {
-        term.to_string().replace(['\'', ' '], "")
-    }
 
     static GREETING: Program =
         LazyLock::new(|| program(vec![apply(var("Greet"), vec![literal("you")])]));
@@ -158,7 +159,7 @@ mod tests {
             let args = exprs(&GREETING, vec![("Greet", atom(bound))]).unwrap();
             let expected =
                 format!("[[{{call,1,{{var,1,Greet}},[{{atom,1,you}}]}}],[{{Greet,{bound}}}]]");
-            assert_eq!(text(&args.decode().unwrap()), expected);
+            assert_eq!(printed(&args.decode().unwrap()), expected);
         }
     }
 
@@ -170,7 +171,7 @@ mod tests {
         let built = built.unwrap().decode().unwrap();
         let expected = "[{match,1,{var,1,X},{call,1,{remote,1,{atom,1,m},{atom,1,f}},\
             [{cons,1,{atom,1,a},{cons,1,{tuple,1,[{var,1,_},{string,1,[98]}]},{nil,1}}}]}}]";
-        assert_eq!(text(&built), expected);
+        assert_eq!(printed(&built), expected);
     }
 
     #[test]
@@ -180,9 +181,9 @@ mod tests {
         let built = run_named("L", vec![receive(vec![(literal("x"), vec![again])])]);
         let expected = "{call,1,{named_fun,1,L,[{clause,1,[],[],[{receive,1,\
             [{clause,1,[{atom,1,x}],[],[{call,1,{var,1,L},[]}]}]}]}]},[]}";
-        assert_eq!(text(&built.0), expected);
+        assert_eq!(printed(&built.0), expected);
         let built = case(var("X"), vec![(literal("a"), vec![literal("b")])]);
         let expected = "{case,1,{var,1,X},[{clause,1,[{atom,1,a}],[],[{atom,1,b}]}]}";
-        assert_eq!(text(&built.0), expected);
+        assert_eq!(printed(&built.0), expected);
     }
 }

@@ -158,6 +158,7 @@ impl Node {
         let identity = inner.identity.get().ok_or_else(lost)?;
         let call =
             GenCall::new(identity, inner.next_id(), server, &request).map_err(SendError::from)?;
+        // Not kept while it waits.
         drop(request);
         let (mut guard, answer) = inner.start_gen_call(place, call, max_bytes)?;
         match answer.await {

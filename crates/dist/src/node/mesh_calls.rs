@@ -265,8 +265,9 @@ static CONNECT_UNLESS_STOPPING: Program = LazyLock::new(|| {
     )])
 });
 
-/// Whether the node is none of a full mesh, by what net_kernel and global look at: since OTP 25 the setting `connect_all`
-/// outweighs the flag of that name; before, there is only the flag.
+/// Whether the node is none of a full mesh, by what net_kernel and global look at: since
+/// OTP 25 the setting `connect_all` outweighs the flag of that name; before, there is only
+/// the flag.
 static IS_PARTIAL: Program = LazyLock::new(|| {
     let setting = |key| {
         code::call(
@@ -323,10 +324,8 @@ mod tests {
 
     #[test]
     fn programs_are_the_code_that_erl_parse_would_make() {
-        let printed = |args: Result<Encoded, TermError>| {
-            let args = args.unwrap().decode().unwrap();
-            args.to_string().replace('\'', "")
-        };
+        let printed =
+            |args: Result<Encoded, TermError>| code::printed(&args.unwrap().decode().unwrap());
         let connect = printed(connect_unless_stopping(&"b@h".parse().unwrap()));
         for part in ["{atom,1,connect_node}},[{var,1,Peer}]", "[{Peer,b@h}]"] {
             assert!(connect.contains(part), "{part} is not in {connect}");

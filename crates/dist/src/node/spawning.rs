@@ -137,6 +137,7 @@ impl Mailbox {
             number: Some(number),
             reply: self.post_request(&place, number, &function, &args, bond)?,
         };
+        // Not kept while it waits.
         drop((function, args));
         match (&mut guard.reply).await {
             Ok(Ok(pid)) => Ok((pid, guard.keep())),

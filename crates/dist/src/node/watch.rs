@@ -458,7 +458,7 @@ mod tests {
     #[test]
     fn watcher_is_the_code_that_erl_parse_would_make() {
         let args = watcher(code::atom("me")).unwrap().decode().unwrap();
-        let printed = args.to_string().replace('\'', "");
+        let printed = code::printed(&args);
         for part in [
             "[erl_eval,exprs,[[",
             "{remote,1,{atom,1,net_kernel},{atom,1,monitor_nodes}}",
