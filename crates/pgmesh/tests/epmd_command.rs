@@ -99,8 +99,14 @@ impl Epmd {
         while self.say("-names").stdout.contains("name a") {}
         said.extend(NONSENSE.map(asked));
         said.push(asked("-kill"));
+        self.await_end();
         said.push(asked("-names"));
         said
+    }
+
+    /// A daemon that was killed may take one more connection before it has ended.
+    fn await_end(&self) {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {}
     }
 }
 
