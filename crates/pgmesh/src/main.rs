@@ -16,6 +16,10 @@ mod terms;
 
 use std::process::ExitCode;
 
+use clap::ArgMatches;
+
+use commands::EXIT_USAGE;
+
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let outcome = if commands::epmd::is_called(words.next().as_ref()) {
@@ -31,25 +35,37 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<ExitCode> {
     let matches = cli::command().get_matches();
-    match matches.subcommand() {
-        Some(("run", flags)) => daemon::run(flags),
-        Some(("status", flags)) => commands::status::run(flags),
-        Some(("members", flags)) => commands::members::run(flags),
-        Some(("matrix", flags)) => commands::matrix::run(flags),
-        Some(("watch", flags)) => commands::watch::run(flags),
-        Some(("wait", flags)) => commands::wait::run(flags),
-        Some(("connect", flags)) => commands::connect::run(flags),
-        Some(("disconnect", flags)) => commands::disconnect::run(flags),
-        Some(("forget", flags)) => commands::forget::run(flags),
-        Some(("ping", flags)) => commands::ping::run(flags),
-        Some(("rpc", flags)) => commands::rpc::run(flags),
-        Some(("names", flags)) => commands::names::run(flags),
-        Some(("doctor", flags)) => commands::doctor::run(flags),
-        Some(("epmd", words)) => commands::epmd::run_within(words),
-        Some(("validate", flags)) => commands::validate::run(flags),
-        Some(("completions", flags)) => commands::completions::run(flags),
-        Some(("man", flags)) => commands::man::run(flags),
+    let called = matches.subcommand();
+    match called.and_then(|(name, flags)| Some((command_named(name)?, flags))) {
+        Some((command, flags)) => command(flags),
         // clap answers everything else itself.
-        _ => Ok(ExitCode::from(2)),
+        None => Ok(ExitCode::from(EXIT_USAGE)),
     }
+}
+
+/// Called through a pointer: within one function each command would take the stack that the
+/// largest of them needs.
+type Command = fn(&ArgMatches) -> anyhow::Result<ExitCode>;
+
+fn command_named(name: &str) -> Option<Command> {
+    Some(match name {
+        "run" => daemon::run,
+        "status" => commands::status::run,
+        "members" => commands::members::run,
+        "matrix" => commands::matrix::run,
+        "watch" => commands::watch::run,
+        "wait" => commands::wait::run,
+        "connect" => commands::connect::run,
+        "disconnect" => commands::disconnect::run,
+        "forget" => commands::forget::run,
+        "ping" => commands::ping::run,
+        "rpc" => commands::rpc::run,
+        "names" => commands::names::run,
+        "doctor" => commands::doctor::run,
+        "epmd" => commands::epmd::run_within,
+        "validate" => commands::validate::run,
+        "completions" => commands::completions::run,
+        "man" => commands::man::run,
+        _ => return None,
+    })
 }

@@ -31,7 +31,7 @@ use pgmesh_name::NodeName;
 use crate::settings::{ConfigErrors, parse_duration};
 
 /// The command line is wrong.
-const EXIT_USAGE: u8 = 2;
+pub(crate) const EXIT_USAGE: u8 = 2;
 /// The configuration is wrong (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
 

@@ -48,8 +48,9 @@ pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
         .context("cannot start the runtime")?;
     let reloading = Reloading::new(flags.clone(), level);
     // As a task: what a runtime blocks on is woken through the kernel, which costs two system
-    // calls and another turn of all for each thing that happens.
-    let served = runtime.spawn(serve(settings, reloading));
+    // calls and another turn of all for each thing that happens. Boxed: a runtime moves its
+    // tasks over the stack, of which each page that was used once stays resident.
+    let served = runtime.spawn(Box::pin(serve(settings, reloading)));
     runtime
         .block_on(served)
         .unwrap_or_else(|ended| resume_unwind(ended.into_panic()))?;
@@ -101,7 +102,8 @@ async fn serve(mut settings: RunSettings, reloading: Reloading) -> anyhow::Resul
         questions,
     };
     let mesh = Mesh::new(mesh_config(&settings), rand::random());
-    let mut daemon = Daemon::new(settings, mesh, node, epmd, announcer, metrics, reloading);
+    let daemon = Daemon::new(settings, mesh, node, epmd, announcer, metrics, reloading);
+    let mut daemon = Box::new(daemon);
     daemon.run(&mut sources, &mut stop, hangup).await;
     tokio::select! {
         () = leave(daemon, sources, servers) => {}
@@ -110,7 +112,7 @@ async fn serve(mut settings: RunSettings, reloading: Reloading) -> anyhow::Resul
     Ok(())
 }
 
-async fn leave(daemon: Daemon, sources: Sources, servers: Servers) {
+async fn leave(daemon: Box<Daemon>, sources: Sources, servers: Servers) {
     daemon.leave(sources).await;
     servers.finish().await;
 }

@@ -16,7 +16,7 @@ const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
 impl Daemon {
     /// Says goodbye, then closes every link and leaves EPMD. Takes a second at most;
     /// cut short, it leaves words unsaid and nothing else undone.
-    pub(super) async fn leave(mut self, sources: Sources) {
+    pub(super) async fn leave(mut self: Box<Self>, sources: Sources) {
         let now = self.now();
         self.mesh.handle(now, Input::Shutdown);
         self.drain();
