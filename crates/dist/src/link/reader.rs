@@ -6,6 +6,7 @@
 //! is passed on without being copied; the memory is used again once the message is gone.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -38,7 +39,9 @@ const LARGEST_SPARE: usize = 2 * 1024 * 1024;
 const TURN: usize = 256 * 1024;
 
 thread_local! {
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into());
+    // Not even zeroed: pages of it that nothing was read into take no memory.
+    static READ_BUFFER: RefCell<Box<[MaybeUninit<u8>]>> =
+        RefCell::new(Box::new_uninit_slice(READ_SIZE));
 }
 
 /// Puts frames together.
@@ -155,7 +158,7 @@ impl Reader {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let is_next = self.last_large.is_some() && self.begun.is_empty();
             let room = if is_next { HEAD_SIZE } else { buffer.len() };
-            let mut buffer = ReadBuf::new(&mut buffer[..room]);
+            let mut buffer = ReadBuf::uninit(&mut buffer[..room]);
             buffer.put_slice(&self.begun);
             let before = buffer.filled().len();
             ready!(stream.poll_read(cx, &mut buffer)).map_err(|error| Failure::io(&error))?;
