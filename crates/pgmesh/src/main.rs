@@ -34,7 +34,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    let matches = cli::command().get_matches();
+    let word = std::env::args_os().nth(1);
+    let matches = cli::command_for(word.as_deref()).get_matches();
     let called = matches.subcommand();
     match called.and_then(|(name, flags)| Some((command_named(name)?, flags))) {
         Some((command, flags)) => command(flags),

@@ -3,6 +3,7 @@
 mod arguments;
 mod subcommands;
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 use clap::Command;
@@ -111,11 +112,19 @@ const GROUPS: &[(&str, &[Described])] = &[
     ),
 ];
 
+/// The command line that begins with this word. To start is most of what a short command
+/// does: who names a command gets that one alone.
+pub(crate) fn command_for(word: Option<&OsStr>) -> Command {
+    let named = shown().find(|(name, ..)| word == Some(OsStr::new(name)));
+    match named {
+        Some(named) => bare().subcommand(described(named)),
+        None => command(),
+    }
+}
+
 /// The whole command line.
 pub(crate) fn command() -> Command {
-    let shown = GROUPS.iter().flat_map(|(_, commands)| *commands);
-    Command::new("pgmesh")
-        .version(env!("CARGO_PKG_VERSION"))
+    bare()
         .about(ABOUT)
         .help_template(format!(
             "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{}\n\
@@ -125,11 +134,22 @@ pub(crate) fn command() -> Command {
         .after_help(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .max_term_width(80)
-        .subcommands(
-            shown.map(|(name, about, rest)| Command::new(*name).about(*about).defer(*rest)),
-        )
+        .subcommands(shown().map(described))
         .subcommand(man())
+}
+
+fn bare() -> Command {
+    Command::new("pgmesh")
+        .version(env!("CARGO_PKG_VERSION"))
+        .max_term_width(80)
+}
+
+fn shown() -> impl Iterator<Item = &'static Described> {
+    GROUPS.iter().flat_map(|(_, commands)| *commands)
+}
+
+fn described((name, about, rest): &Described) -> Command {
+    Command::new(*name).about(*about).defer(*rest)
 }
 
 fn groups() -> String {
@@ -205,6 +225,24 @@ mod tests {
                 let matches = parsed.unwrap_or_else(|error| panic!("{example:?}: {error}"));
                 let is_own = name == "pgmesh" || matches.subcommand_name() == Some(&name);
                 assert!(is_own, "{example:?} is no example of {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn command_that_is_named_is_the_same_alone() {
+        for (name, help) in helps().iter().skip(1) {
+            let mut alone = command_for(Some(name.as_ref()));
+            alone.build();
+            let named = alone.find_subcommand_mut(name).unwrap();
+            assert_eq!(named.render_long_help().to_string(), *help);
+            for wrong in ["--nonsense", "--help"] {
+                let said = |command: Command| {
+                    // All that stands behind `epmd` is epmd's own.
+                    let outcome = command.try_get_matches_from(["pgmesh", name, wrong]);
+                    outcome.map_or_else(|error| error.to_string(), |_| "taken".to_owned())
+                };
+                assert_eq!(said(command_for(Some(name.as_ref()))), said(command()));
             }
         }
     }
