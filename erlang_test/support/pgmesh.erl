@@ -17,7 +17,7 @@
 
 %% Flags replace the defaults below, or are added to them; false leaves one out.
 %% Variables are added to those of the lab.
--type options() :: #{name => node(), flags => #{string() => string() | false}, log => string(),
+-type options() :: #{program => string(), name => node(), flags => #{string() => string() | false}, log => string(),
 	env => [{string(), string()}]}.
 -type daemon() :: #{name := node(), process := pid(), socket := string(), log := string(),
 	options := options()}.
@@ -60,7 +60,7 @@ launch(#{directory := Directory} = Lab, Options) ->
 	Log = lab:log_file(Lab, maps:get(log, Options, "pgmesh")),
 	Flags = flags(Lab, Options),
 	Process = lab:start(Lab, {os_process, start_link, [lab:placed(Lab, #{
-		program => binary(), args => ["run" | flag_list(Flags)], directory => Directory,
+		program => maps:get(program, Options, binary()), args => ["run" | flag_list(Flags)], directory => Directory,
 		stdout => Log, stderr => Log, env => environment(Lab, Options)})]}),
 	#{name => Name, process => Process, socket => maps:get("--socket", Flags), log => Log,
 		options => Options}.

@@ -28,10 +28,12 @@ rotated(Round, Callers) ->
 	{Last, First} = lists:split(Round rem length(Callers), Callers),
 	First ++ Last.
 
-callers(#{cookie := Cookie, cookie_file := CookieFile}) ->
-	[{pgmesh, ?CALLS, fun(_) ->
-		[os:getenv("PGMESH_BIN"), "rpc", "--cookie-file", CookieFile, ?CALLED, "erlang", "nodes"]
-	end}, {erl_call, ?CALLS, fun(_) ->
+callers(#{cookie_file := CookieFile} = Lab) ->
+	[{Contender, ?CALLS, fun(_) -> [Program, "rpc", "--cookie-file", CookieFile, ?CALLED, "erlang", "nodes"] end}
+		|| {Contender, Program} <- pgmesh_builds:all()] ++ others(Lab).
+
+others(#{cookie := Cookie}) ->
+	[{erl_call, ?CALLS, fun(_) ->
 		["erl_call", "-name", ?CALLED, "-c", Cookie, "-a", "erlang nodes []"]
 	end}, {erl, ?CALLS_OF_VMS, fun(Own) ->
 		["erl", "-noshell", "-noinput", "-hidden", "-start_epmd", "false", "-name", Own, "-setcookie", Cookie,

@@ -19,33 +19,46 @@
 run(Lab) ->
 	bench_table:title("memory: resident (VmRSS), without pages of files (RssAnon), and at its peak, with so many nodes linked", []),
 	bench_table:row("nodes", ["pgmesh", "of its own", "its peak", "BEAM node"]),
-	ok = beside_a_beam(Lab, [0, 3, 50], #{contender => pgmesh, beam => beam, label => "", daemon => #{}, node => []}),
-	ok = beside_a_beam(Lab, [0, 50], tls(Lab)),
+	Plain = #{daemon => #{}, node => []},
+	Tls = tls(Lab),
+	lists:foreach(fun({Build, Program}) ->
+		ok = beside_a_beam(Lab, [0, 3, 50], plain(Build), Plain#{program => Program}),
+		ok = beside_a_beam(Lab, [0, 50], over_tls(Build), Tls#{program => Program})
+	end, pgmesh_builds:all()),
 	ok = in_a_crowd(crowd:hosts(Lab)),
 	io:format("  target: pgmesh below 6 MB alone, 10 MB with 50, 40 MB with 1000; 6 MB more with TLS~n").
+
+%% How the values are named. The BEAM needs measuring once.
+plain(pgmesh) -> #{contender => pgmesh, beam => beam, label => ""};
+plain(pgmesh_shared) -> #{contender => pgmesh_shared, beam => none, label => ", shared"}.
+
+over_tls(pgmesh) -> #{contender => pgmesh_tls, beam => beam_tls, label => " over TLS"};
+over_tls(pgmesh_shared) -> #{contender => pgmesh_shared_tls, beam => none, label => " over TLS, shared"}.
 
 tls(#{directory := Directory}) ->
 	{Server, Client} = scratch_authority:mutual(scratch_authority:write(Directory, [{127, 0, 0, 1}]), []),
 	Optfile = scratch_authority:write_optfile(filename:join(Directory, "tls.conf"), Server, Client),
-	#{contender => pgmesh_tls, beam => beam_tls, label => " over TLS", daemon => #{"--tls-optfile" => Optfile},
-		node => ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Optfile]}.
+	#{daemon => #{"--tls-optfile" => Optfile}, node => ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Optfile]}.
 
-beside_a_beam(Lab, Sizes, #{daemon := DaemonFlags, node := NodeFlags} = Kind) ->
+beside_a_beam(Lab, Sizes, Names, #{program := Program, daemon := DaemonFlags, node := NodeFlags}) ->
 	Beam = beam_node:start(Lab, #{name => 'beacon@127.0.0.1', beacon => true,
 		beacon_interval_ms => ?AN_HOUR_MS, flags => NodeFlags}),
-	Daemon = pgmesh:start(Lab, #{flags => maps:merge(?INTERVAL, DaemonFlags)}),
-	All = lists:foldl(fun(Size, Nodes) -> grow(Size, Nodes, Lab, Daemon, Beam, Kind) end, [], Sizes),
+	Daemon = pgmesh:start(Lab, #{program => Program, flags => maps:merge(?INTERVAL, DaemonFlags)}),
+	All = lists:foldl(fun(Size, Nodes) ->
+		Grown = grow(Size, Nodes, Lab, Daemon, Beam, NodeFlags),
+		show(Size, Daemon, list_to_integer(beam_node:call(Beam, os, getpid, [])), Names),
+		Grown
+	end, [], Sizes),
 	ok = pgmesh:kill(Daemon),
 	lists:foreach(fun beam_node:remove/1, [Beam | All]).
 
-grow(Size, Nodes, Lab, Daemon, Beam, #{node := NodeFlags} = Kind) ->
+grow(Size, Nodes, Lab, Daemon, Beam, NodeFlags) ->
 	New = small_nodes:start(Lab, lists:seq(length(Nodes) + 1, Size), NodeFlags),
 	_ = New =:= [] orelse lab:notify_all(Lab, small_nodes:names(New)),
 	Names = small_nodes:names(Nodes ++ New),
 	_ = eventually:eventually(fun() -> Names -- beam_node:call(Beam, erlang, nodes, []) =:= [] end, ?LINKED_MS),
 	ok = small_nodes:await_linked(Lab, Daemon, Names),
 	timer:sleep(?SETTLE_MS),
-	show(Size, Daemon, list_to_integer(beam_node:call(Beam, os, getpid, [])), Kind),
 	Nodes ++ New.
 
 in_a_crowd({OfCrowd, OfDaemon}) ->
@@ -54,7 +67,7 @@ in_a_crowd({OfCrowd, OfDaemon}) ->
 	_ = lab:notify_all(OfDaemon, crowd:names(Crowd)),
 	ok = small_nodes:await_linked(OfDaemon, Daemon, crowd:names(Crowd)),
 	timer:sleep(?SETTLE_MS),
-	show(?CROWD, Daemon, none, #{contender => pgmesh, beam => none, label => ""}),
+	show(?CROWD, Daemon, none, (plain(pgmesh))#{beam := none}),
 	ok = crowd:close(Crowd),
 	pgmesh:kill(Daemon).
 

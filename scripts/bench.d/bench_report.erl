@@ -72,7 +72,7 @@ panel(Metric, Bars) ->
 
 bars(Values, Metric, Without) ->
 	#{scale := Scale} = bench_metrics:describe(Metric),
-	[#{label => bench_text:contender(Contender), ours => lists:member(Contender, [pgmesh, pgmesh_tls]),
+	[#{label => bench_text:contender(Contender), ours => lists:member(Contender, [pgmesh, pgmesh_tls, pgmesh_shared, pgmesh_shared_tls]),
 			median => Median * Scale, min => Min * Scale, max => Max * Scale}
 		|| Contender <- bench_values:contenders(Values, [Metric]) -- Without,
 			#{median := Median, min := Min, max := Max} <- [bench_values:summary(Values, Metric, Contender)]].

@@ -53,6 +53,8 @@ contender(elixir) -> "elixir --rpc-eval";
 contender(erl) -> "erl -eval";
 contender(otp) -> "OTP's epmd";
 contender(pgmesh_tls) -> "pgmesh, TLS";
+contender(pgmesh_shared) -> "shared";
+contender(pgmesh_shared_tls) -> "shared, TLS";
 contender(beam_tls) -> "BEAM, TLS";
 contender(bin_true) -> "/bin/true";
 contender(Contender) -> atom_to_list(Contender).

@@ -12,7 +12,7 @@
 -type summary() :: #{median := float(), min := number(), max := number(), count := pos_integer()}.
 
 %% Ours first; others after these.
--define(ORDER, [pgmesh, pgmesh_tls, ei, erl_call, jinterface, beam, beam_tls, otp]).
+-define(ORDER, [pgmesh, pgmesh_tls, pgmesh_shared, pgmesh_shared_tls, ei, erl_call, jinterface, beam, beam_tls, otp]).
 
 
 -spec load(file:name_all()) -> values().

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What scripts/bench runs, built to $SCRATCH/ebin. Needs steps.sh, pgmesh_binary.sh,
-# erlang_code.sh and scratch.sh, and is_chosen of the script.
+# static_binary.sh, erlang_code.sh and scratch.sh, and is_chosen of the script.
 
 JINTERFACE_JAR=/usr/share/java/OtpErlang.jar
 
@@ -11,13 +11,25 @@ build_erlang() {
 }
 
 build_all() {
-	pgmesh_binary_need
+	if [[ -n ${PGMESH_BIN:-} ]]; then pgmesh_binary_need; else build_both; fi
 	# Copied, so that a build in the meantime changes nothing.
 	cp "$PGMESH_BIN" "$SCRATCH/pgmesh"
-	PGMESH_BIN=$SCRATCH/pgmesh
+	export PGMESH_BIN=$SCRATCH/pgmesh
 	build_tools || die "cc cannot compile the tools"
 	if is_chosen links; then build_targets || die "what speaks to the BEAM cannot be built"; fi
 	if is_chosen epmd; then run_step "build the askers (release)" build_epmd_bench; fi
+}
+
+# As they are released: the static binary is measured, and beside it, where they differ, the
+# one that shares libraries with other programs.
+build_both() {
+	static_target_need
+	pgmesh_binary_need
+	strip -o "$SCRATCH/pgmesh-shared" "$PGMESH_BIN"
+	export BENCH_SHARED=$SCRATCH/pgmesh-shared
+	run_step "build the static binary" static_build
+	strip -o "$SCRATCH/pgmesh-static" "$(static_binary)"
+	PGMESH_BIN=$SCRATCH/pgmesh-static
 }
 
 build_tools() {
