@@ -64,7 +64,9 @@ in_program({User0, System0}, {User1, System1}) ->
 %% Whatever happened to it before: linked, and answering.
 make_ready(#{driver := Driver}, #{node := Node}) ->
 	ok = beam_node:clear_events(Driver),
-	_ = eventually:eventually(fun() -> beam_node:call(Driver, links_driver, answers, [Node]) end, ?READY_MS),
+	_ = eventually:eventually(fun() ->
+		beam_node:call(Driver, links_driver, answers, [Node]) orelse {no_answer_of, Node}
+	end, ?READY_MS),
 	ok.
 
 note({Name, _}, #{contender := Contender}, Round, failed) ->

@@ -93,12 +93,12 @@ note_parts(0, Contender, Pid, Own) ->
 note_parts(_, _, _, _) ->
 	ok.
 
-part("pgmesh") -> program;
+part("pgmesh" ++ _) -> program;
 part("libssl" ++ _) -> openssl;
 part("libcrypto" ++ _) -> openssl;
 part(_) -> libraries.
 
-beside(_, none, none) ->
+beside(_, none, _) ->
 	"-";
 beside(Metric, Beam, Pid) ->
 	Resident = proc_figures:resident_mb(Pid),
