@@ -76,8 +76,8 @@ pub struct Member {
     /// Of which kind they were, also while a link stands.
     pub(crate) attempts_of: Option<Retry>,
     pub(crate) failure: Option<Failure>,
-    /// Whether the last that it said was goodbye.
-    pub(crate) leaving: bool,
+    /// When goodbye was said for it, unless a sign of life came since.
+    pub(crate) left_at: Option<Time>,
     /// Whether it is in `init:stop`, as it says itself.
     pub(crate) stopping: bool,
     pub(crate) hold: Option<Hold>,
@@ -106,7 +106,7 @@ impl Member {
             attempts: 0,
             attempts_of: None,
             failure: None,
-            leaving: false,
+            left_at: None,
             stopping: false,
             hold: None,
             is_configured: false,
@@ -162,8 +162,13 @@ impl Member {
     }
 
     pub(crate) fn may_be_announced(&self) -> bool {
-        let stays = !self.leaving && !self.stopping && self.hold.is_none();
+        let stays = !self.is_leaving() && !self.stopping && self.hold.is_none();
         !self.hidden && self.is_allowed && stays
+    }
+
+    /// Whether the last that was said for it was goodbye.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.left_at.is_some()
     }
 
     pub(crate) fn is_proven(&self) -> bool {
@@ -200,7 +205,7 @@ impl Member {
     pub(crate) fn state_without_link(&self, otherwise: State) -> State {
         if self.hold.is_some() {
             State::Held
-        } else if self.leaving {
+        } else if self.is_leaving() {
             State::Left
         } else {
             otherwise
@@ -222,7 +227,7 @@ const LIVED: Duration = Duration::from_secs(10);
 impl Member {
     pub(crate) fn on_heard(&mut self, now: Time) {
         self.last_heard_at = Some(now);
-        self.leaving = false;
+        self.left_at = None;
         if self.state == State::Left {
             self.state = State::Heard;
         }
@@ -233,8 +238,8 @@ impl Member {
         self.last_seen_at = Some(now);
     }
 
-    pub(crate) fn on_goodbye(&mut self) {
-        self.leaving = true;
+    pub(crate) fn on_goodbye(&mut self, now: Time) {
+        self.left_at = Some(now);
         if self.is_idle() && self.hold.is_none() {
             self.state = State::Left;
             self.next_dial_at = self.next_dial_at.filter(|_| self.is_configured);
@@ -244,7 +249,7 @@ impl Member {
     /// Who said goodbye is left alone until it is heard again; who is configured may
     /// never be heard.
     pub(crate) fn dial_again_at(&mut self, at: Time) {
-        let stays = !self.leaving || self.is_configured;
+        let stays = !self.is_leaving() || self.is_configured;
         self.next_dial_at = Some(at).filter(|_| stays && self.hold.is_none());
     }
 
@@ -296,7 +301,7 @@ impl Member {
         self.last_linked_at = Some(now);
         self.next_dial_at = None;
         self.failure = None;
-        self.leaving = false;
+        self.left_at = None;
         self.stopping = false;
     }
 

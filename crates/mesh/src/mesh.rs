@@ -279,7 +279,7 @@ impl Mesh {
         };
         member.on_seen(self.now);
         // Others may see for a while who has said goodbye.
-        if member.is_idle() && !member.leaving {
+        if member.is_idle() && !member.is_leaving() {
             member.pull_dial_forward(self.now);
             self.attend(name);
         }
@@ -301,13 +301,32 @@ impl Mesh {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        if member.leaving {
+        if member.is_leaving() {
             return;
         }
-        member.on_goodbye();
+        member.on_goodbye(self.now);
         self.turns.leave(name);
         self.events.push_back(Event::Goodbye(name.clone()));
         self.reschedule(name);
+    }
+
+    /// Whether goodbye was said for it so long ago that, as it is still there, it meant
+    /// nothing: anybody can say it for a living node.
+    fn outlives_goodbye(&self, member: &Member) -> bool {
+        let outlives = |at: Time| self.now.since(at) >= self.config.expiry;
+        member.left_at.is_some_and(outlives)
+    }
+
+    /// A link that stands says otherwise.
+    fn doubt_goodbyes(&mut self) {
+        let is_doubtful =
+            |m: &Member| matches!(m.state, State::Up(_)) && self.outlives_goodbye(m);
+        let doubtful = self.members.iter().filter(|(_, m)| is_doubtful(m));
+        for name in doubtful.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            if let Some(member) = self.members.get_mut(&name) {
+                member.left_at = None;
+            }
+        }
     }
 
     /// Shows a name that may not be dialled: a cluster that looks empty for want
@@ -530,6 +549,7 @@ impl Mesh {
     }
 
     fn announce(&mut self) {
+        self.doubt_goodbyes();
         if self.config.announce != AnnounceScope::None {
             let names = self.names_to_announce();
             self.actions.push_back(Action::Announce(names));

@@ -218,6 +218,22 @@ fn reload_that_narrows_gives_up_and_one_that_widens_heals() {
 }
 
 #[test]
+fn goodbye_that_somebody_says_for_a_living_node_is_disbelieved_before_long() {
+    with_seed(1, &Setup::sidecars(3), |world| {
+        world.run_for(20 * SECOND);
+        world.plan(world.now, Op::SayGoodbye(0));
+        // Whoever loses it now has nothing but its EPMD, and what its sidecar says.
+        (0..3).for_each(|daemon| world.plan(world.now + SECOND, Op::Cut(daemon, 0)));
+        (0..3).for_each(|daemon| world.plan(world.now + 90 * SECOND, Op::Join(daemon, 0)));
+        world.run_for(150 * SECOND);
+        assert_meshed(world);
+        for daemon in world.daemons.iter().flatten() {
+            assert_eq!(daemon.mesh().counts().up, 3, "left by {}", daemon.name);
+        }
+    });
+}
+
+#[test]
 fn epmd_that_restarts_takes_nobody_off_the_channel() {
     with_seed(1, &Setup::sidecars(3), |world| {
         world.run_for(20 * SECOND);

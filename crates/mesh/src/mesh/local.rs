@@ -47,7 +47,8 @@ impl Mesh {
         listed.remove(&self.config.own);
         for name in &listed {
             let is_new = self.locals.names.insert(name.clone());
-            if is_new {
+            let member = self.members.get(name);
+            if is_new || member.is_some_and(|member| self.outlives_goodbye(member)) {
                 self.on_local_found(name);
             }
             self.learn(name);
@@ -77,7 +78,7 @@ impl Mesh {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        member.leaving = false;
+        member.left_at = None;
         if self.link(name).is_some() {
             self.announce_newcomer(name);
             self.reconsider_all(name);

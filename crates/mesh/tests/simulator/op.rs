@@ -14,6 +14,8 @@ pub enum Op {
     StartDaemon(usize),
     /// Somebody says a node's name once.
     Say(usize),
+    /// Somebody says goodbye for a node that stays.
+    SayGoodbye(usize),
     /// A name of which nothing ever answers is said.
     SaySilent(usize),
     /// A node has another cookie from now on, and loses its links.

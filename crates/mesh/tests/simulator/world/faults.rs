@@ -29,6 +29,7 @@ impl World {
                 10 => (Op::KillEpmd(daemon), Op::StartEpmd(daemon)),
                 11 => (Op::Hold(daemon, node), Op::Release(daemon, node)),
                 12 => (Op::Narrow(daemon), Op::Widen(daemon)),
+                13 => (Op::SayGoodbye(node), Op::SayGoodbye(other)),
                 _ => (Op::SaySilent(node), Op::SaySilent(node + 1)),
             };
             self.plan(start, fault);
@@ -40,7 +41,7 @@ impl World {
     fn kinds_of_faults(&self) -> u8 {
         match self.setup.introduce {
             IntroduceScope::None => 7,
-            IntroduceScope::Local | IntroduceScope::All => 13,
+            IntroduceScope::Local | IntroduceScope::All => 14,
         }
     }
 
@@ -117,6 +118,10 @@ impl World {
             Op::Say(node) => {
                 let name = self.beams[node].name.clone();
                 self.say(&name);
+            }
+            Op::SayGoodbye(node) => {
+                let name = self.beams[node].name.clone();
+                self.say_goodbye(&name);
             }
             Op::SaySilent(number) => {
                 let name = format!("silent{number}@10.1.0.{number}");

@@ -3,6 +3,7 @@
 use pgmesh_mesh::{Input, IntroduceScope};
 use pgmesh_name::NodeName;
 
+use super::super::daemon::Daemon;
 use super::super::{BEACON_INTERVAL, DEAF_AFTER, POSTGRES_RETRY};
 use super::{Happening, World};
 
@@ -106,6 +107,15 @@ impl World {
         }
         if let Some(&said) = self.numbers.get(name) {
             self.speaking_nodes_hear(said);
+        }
+    }
+
+    pub(super) fn say_goodbye(&mut self, name: &NodeName) {
+        let hears = |daemon: &&Daemon| !daemon.is_deaf;
+        for daemon in 0..self.daemons.len() {
+            if self.postgres_up && self.daemons[daemon].as_ref().filter(hears).is_some() {
+                self.feed(daemon, Input::HeardGoodbye(name.clone()));
+            }
         }
     }
 
