@@ -18,6 +18,9 @@ pub struct Config {
     /// Who is known without having been heard, dialled from the start and never
     /// forgotten. Where they listen is of no matter here, only that it has changed.
     pub peers: PeerMap,
+    /// Whether there is a channel to hear names on. Without one nobody is ever heard, and
+    /// a name is kept ten times as long.
+    pub has_channel: bool,
     /// How often names are announced, before jitter.
     pub announce_interval: Duration,
     /// How long a name without a link must be silent before it is forgotten.
@@ -101,6 +104,7 @@ impl Config {
             announce: AnnounceScope::Local,
             allow: AllowList::default(),
             peers: PeerMap::default(),
+            has_channel: true,
             announce_interval: Duration::from_secs(5),
             expiry: Duration::from_secs(60),
             introduce: IntroduceScope::Local,

@@ -113,6 +113,13 @@ impl Edges {
         }
     }
 
+    /// The nodes that say that they are connected to one.
+    pub(crate) fn seen_by(&self, node: usize) -> impl Iterator<Item = usize> {
+        let may_be_seen = self.named.contains(node);
+        let views = self.views.iter().enumerate().filter(move |_| may_be_seen);
+        views.filter_map(move |(at, view)| view.as_ref()?.peers.contains(node).then_some(at))
+    }
+
     /// When this node last told what it sees.
     pub(crate) fn seen_at(&self, node: usize) -> Option<Time> {
         self.view(node).map(|view| view.taken_at)
@@ -175,6 +182,19 @@ mod tests {
         let before = edges.see_all(A, peers(&[]), NOW);
         assert_eq!(edges.edge_by(before.as_ref(), A, B), Edge::Linked);
         assert_eq!(edges.edge(A, B), Edge::OneWay);
+    }
+
+    #[test]
+    fn only_views_that_stand_see_anybody() {
+        let mut edges = Edges::default();
+        let seen_by = |edges: &Edges, node| edges.seen_by(node).collect::<Vec<_>>();
+        edges.see_all(A, peers(&[B, C]), NOW);
+        edges.see_all(B, peers(&[C]), NOW);
+        assert_eq!(seen_by(&edges, C), [A, B]);
+        edges.lose_view(A);
+        assert_eq!(seen_by(&edges, C), [B]);
+        edges.see(B, C, false, NOW);
+        assert_eq!(seen_by(&edges, C), []);
     }
 
     #[test]

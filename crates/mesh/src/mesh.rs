@@ -69,6 +69,10 @@ pub struct Mesh {
 /// further apart leave it open what was said in between.
 const LONGEST_ECHO_GAP: f64 = 2.5;
 
+/// In expiries: how long who falls silent is kept where there is no channel. Nobody would
+/// say the name again after a network's outage.
+const KEPT_WITHOUT_CHANNEL: u32 = 10;
+
 /// Within this, being seen once more tells nothing new.
 const JUST_NOW: Duration = Duration::from_millis(100);
 
@@ -206,8 +210,14 @@ impl Mesh {
     }
 
     /// While frozen nobody is forgotten: we cannot tell silence from deafness.
+    /// Where there is no channel, there is nothing to be deaf to.
     pub fn is_frozen(&self) -> bool {
-        self.ears.hearing_since.is_none()
+        self.config.has_channel && !self.hears()
+    }
+
+    /// Whether it is proven that we hear what others say.
+    fn hears(&self) -> bool {
+        self.ears.hearing_since.is_some()
     }
 
     /// Whether we introduce at once where several daemons may.
@@ -319,8 +329,7 @@ impl Mesh {
 
     /// A link that stands says otherwise.
     fn doubt_goodbyes(&mut self) {
-        let is_doubtful =
-            |m: &Member| matches!(m.state, State::Up(_)) && self.outlives_goodbye(m);
+        let is_doubtful = |m: &Member| matches!(m.state, State::Up(_)) && self.outlives_goodbye(m);
         let doubtful = self.members.iter().filter(|(_, m)| is_doubtful(m));
         for name in doubtful.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             if let Some(member) = self.members.get_mut(&name) {
@@ -399,15 +408,15 @@ impl Mesh {
         }
     }
 
-    /// The only moment at which names are forgotten: right now we know that we
-    /// hear, and have heard all along.
+    /// The only moment at which names are forgotten where there is a channel: right now we
+    /// know that we hear, and have heard all along.
     fn on_echo(&mut self) {
         let gap = self.config.announce_interval.mul_f64(LONGEST_ECHO_GAP);
         self.ears.on_echo(self.now, gap);
         if self.stopping {
             return;
         }
-        let silent = self.members.iter().filter(|(_, m)| self.is_expired(m));
+        let silent = self.members.iter().filter(|(n, m)| self.is_expired(n, m));
         let silent: Vec<_> = silent.map(|(name, _)| name.clone()).collect();
         for name in &silent {
             self.forget(name);
@@ -509,6 +518,15 @@ impl Mesh {
             });
         }
         self.reschedule(name);
+        self.forget_unheard(name);
+    }
+
+    /// Where there is no channel, nothing but dials shows that somebody is gone.
+    fn forget_unheard(&mut self, name: &NodeName) {
+        let is_gone = |member: &Member| self.is_expired(name, member);
+        if !self.config.has_channel && self.members.get(name).is_some_and(is_gone) {
+            self.forget(name);
+        }
     }
 
     fn on_postgres_up(&mut self) {
@@ -638,15 +656,34 @@ impl Mesh {
         }
     }
 
-    /// Whether an idle member has been silent for the expiry while we could hear.
-    fn is_expired(&self, member: &Member) -> bool {
-        let Some(hearing_since) = self.ears.hearing_since else {
+    /// Whether an idle member has been silent for the expiry while we could hear, and
+    /// nobody is connected to it.
+    fn is_expired(&self, name: &NodeName, member: &Member) -> bool {
+        let Some((since, expiry)) = self.silence(member) else {
             return false;
         };
-        let last_sign = member.last_sign_of_life().unwrap_or(Time::ZERO);
-        let silent_for = self.now.since(last_sign.max(hearing_since));
         let may_be_forgotten = !member.is_configured && member.hold.is_none();
-        member.is_idle() && may_be_forgotten && silent_for >= self.config.expiry
+        let is_silent = self.now.since(since) >= expiry;
+        member.is_idle() && may_be_forgotten && is_silent && !self.is_seen(name)
+    }
+
+    /// Since when a name has been silent for all that we could hear, and how long it may be.
+    fn silence(&self, member: &Member) -> Option<(Time, Duration)> {
+        let last_sign = member.last_sign_of_life();
+        if self.config.has_channel {
+            let hearing_since = self.ears.hearing_since?;
+            let since = last_sign.map_or(hearing_since, |at| at.max(hearing_since));
+            Some((since, self.config.expiry))
+        } else {
+            let since = last_sign.unwrap_or(member.known_since);
+            Some((since, self.config.expiry * KEPT_WITHOUT_CHANNEL))
+        }
+    }
+
+    /// Whether a node that we are linked to says that it is connected to this one.
+    fn is_seen(&self, name: &NodeName) -> bool {
+        let place = self.members.place(name);
+        place.is_some_and(|place| self.edges.seen_by(place).next().is_some())
     }
 
     fn reschedule(&mut self, name: &NodeName) {

@@ -206,9 +206,13 @@ impl Mesh {
     /// Somebody whom others may have named before we had a place for it.
     pub(super) fn audit_all_soon(&mut self) {
         for name in self.linked_nodes().cloned().collect::<Vec<_>>() {
-            let soon = jittered(AUDIT_AGAIN, &mut self.rng);
-            self.audits.set(&name, Some(self.now + soon));
+            self.audit_soon(&name);
         }
+    }
+
+    pub(super) fn audit_soon(&mut self, name: &NodeName) {
+        let soon = jittered(AUDIT_AGAIN, &mut self.rng);
+        self.audits.set(name, Some(self.now + soon));
     }
 
     pub(super) fn on_watch_failed(&mut self, name: &NodeName, link: LinkId) {
@@ -335,7 +339,7 @@ impl Mesh {
         };
         let is_urgent = self.config.introduce != IntroduceScope::All;
         // Whoever leads may be dead, or not see what we see.
-        if is_urgent || self.leads || self.is_frozen() {
+        if is_urgent || self.leads || !self.hears() {
             return Some(at);
         }
         let patience = self.config.announce_interval * NOT_LEADING_WAITS;

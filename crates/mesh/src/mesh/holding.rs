@@ -89,7 +89,19 @@ impl Mesh {
         if self.config.prune {
             self.cut_off(name);
         }
+        let seen_by = self.seen_by(name);
         self.drop_member(name);
+        // Their views lose it. Where it is connected still, that must be told anew.
+        seen_by.iter().for_each(|name| self.audit_soon(name));
+    }
+
+    fn seen_by(&self, name: &NodeName) -> Vec<NodeName> {
+        let place = self.members.place(name);
+        let places = place
+            .into_iter()
+            .flat_map(|place| self.edges.seen_by(place));
+        let nodes = places.filter_map(|place| self.members.at(place));
+        nodes.map(|(name, _)| name.clone()).collect()
     }
 
     /// Nobody is told of a name that was never proven: it would be an atom there.

@@ -76,7 +76,7 @@ fn describe(status: &Status) -> String {
     );
     text.push_str(&members_line(&status.counts));
     text.push_str(&mesh_line(&status.counts));
-    if status.frozen && postgres.state != "off" {
+    if status.frozen {
         text.push_str("\n          frozen: nobody is forgotten while Postgres is not heard");
     }
     for warning in &status.warnings {

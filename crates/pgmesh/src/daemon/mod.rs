@@ -197,6 +197,7 @@ fn mesh_config(settings: &RunSettings) -> Config {
         announce: settings.announce,
         allow: settings.allow.clone(),
         peers: settings.peers.clone(),
+        has_channel: settings.database.is_some(),
         announce_interval: settings.announce_interval,
         expiry: settings.expiry,
         introduce: settings.introduce,

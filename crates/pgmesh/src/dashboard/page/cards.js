@@ -48,7 +48,7 @@ function postgresCard({ postgres, frozen }, passed) {
   const isOff = postgres.state === "off";
   const parts = [isOff ? "no --database-url" : channelText(postgres)];
   if (postgres.last_echo_s != null) parts.push(`echo ${age(postgres.last_echo_s + passed)} ago`);
-  if (frozen && !isOff) parts.push("frozen: nobody is forgotten");
+  if (frozen) parts.push("frozen: nobody is forgotten");
   return { id: "postgres", title: "Postgres, our ears", ...ears(postgres), sub: listed(parts), error: postgres.error };
 }
 
