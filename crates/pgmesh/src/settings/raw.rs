@@ -39,6 +39,8 @@ impl fmt::Display for Source {
 pub(crate) struct RawValue {
     pub(crate) text: Zeroizing<String>,
     pub(crate) source: Source,
+    /// Whether this value is a secret, though its setting is none.
+    is_secret: bool,
 }
 
 /// All values by the name of their setting.
@@ -70,6 +72,13 @@ impl RawSettings {
 
     pub(super) fn get(&self, setting: &str) -> Option<&RawValue> {
         self.values.get(setting)
+    }
+
+    /// What was given for this setting is never shown.
+    pub(super) fn keep_secret(&mut self, setting: &str) {
+        if let Some(value) = self.values.get_mut(setting) {
+            value.is_secret = true;
+        }
     }
 
     /// The configuration file, if there is one and it could be read.
@@ -129,7 +138,11 @@ impl RawSettings {
 impl Setting {
     /// A value of it, as it may be shown.
     pub(crate) fn shown<'a>(&self, value: &'a RawValue) -> &'a str {
-        if self.secret { "…" } else { &value.text }
+        if self.secret || value.is_secret {
+            "…"
+        } else {
+            &value.text
+        }
     }
 }
 
@@ -149,7 +162,11 @@ impl<V: Fn(&str) -> Option<String>> Sources<'_, V> {
             .or_else(|| Some((setting.default?.to_owned(), Source::Default)));
         let (text, source) = found?;
         let text = Zeroizing::new(text);
-        Some(RawValue { text, source })
+        Some(RawValue {
+            text,
+            source,
+            is_secret: false,
+        })
     }
 
     fn flag(&self, setting: &Setting) -> Option<(String, Source)> {

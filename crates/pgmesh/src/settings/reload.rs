@@ -197,6 +197,29 @@ mod tests {
     }
 
     #[test]
+    fn channel_that_was_copied_from_what_the_cookie_makes_is_not_shown() {
+        let folder = folder();
+        let write = |cookie: &str| std::fs::write(folder.path().join("cookie"), cookie).unwrap();
+        let shown = |channel: &str| {
+            let settings = settings(&folder, &format!("channel = '{channel}'"));
+            let shown = settings.database.as_ref().unwrap().shown_channel();
+            let warned = settings
+                .warnings
+                .iter()
+                .any(|w| w.kind == "channel_shows_cookie");
+            assert_eq!(warned, shown.is_none());
+            assert_eq!(warned, !settings.raw.summary().contains(channel));
+            shown
+        };
+        write("geheimer-keks");
+        assert_eq!(shown("geheimer_keks"), None);
+        assert_eq!(shown("geheimer-keks"), None);
+        assert_eq!(shown("keks").as_deref(), Some("keks"));
+        write(&"x".repeat(80));
+        assert_eq!(shown(&"x".repeat(63)), None, "as Postgres cuts it");
+    }
+
+    #[test]
     fn changes_are_told_with_both_values_and_without_secrets() {
         let folder = folder();
         let mut running = settings(&folder, "database-url = 'postgres://u:hunter2@h/d'");

@@ -141,6 +141,18 @@ impl RunSettings {
         }
     }
 
+    /// A channel that shows the cookie is not shown where it was given, either.
+    fn keep_cookie_secret(mut self) -> Self {
+        if self
+            .database
+            .as_ref()
+            .is_some_and(|d| d.channel_from_cookie)
+        {
+            self.raw.keep_secret("channel");
+        }
+        self
+    }
+
     /// The control socket, if it was given and does not follow from the name.
     pub(crate) fn given_socket(&self) -> Option<&Path> {
         self.raw.get("socket").map(|_| self.socket.as_path())
@@ -247,6 +259,7 @@ impl Reader<'_> {
                 .collect(),
             raw: self.raw.clone(),
         })
+        .map(RunSettings::keep_cookie_secret)
     }
 
     /// Without EPMD nobody could find a port that the system chooses.
@@ -356,18 +369,29 @@ impl Reader<'_> {
             ));
         }
         let conninfo = self.conninfo(url.map_or("", |url| &url.text), &environment);
-        let channel = self.channel(cookie?);
-        let (channel, channel_warning) = channel?;
+        let channel = self.channel(cookie?)?;
+        let channel_from_cookie = self.is_from_cookie(&channel, cookie?);
         let conninfo = conninfo?;
         let warnings = conninfo.warnings().iter();
         let warnings = warnings.map(|message| Warning::new("database_url", OF_DATABASE, message));
-        let warnings = warnings.chain(channel_warning).collect();
+        let of_channel = self.channel_warning(&channel, channel_from_cookie);
+        let warnings = warnings.chain(of_channel).collect();
         let database = Database {
             conninfo,
             channel,
-            channel_from_cookie: self.raw.get("channel").is_none(),
+            channel_from_cookie,
         };
         Some((Some(database), warnings))
+    }
+
+    /// Whoever gives it may have copied it from what Postgres shows of a node without a
+    /// channel of its own: then it shows the cookie all the same.
+    fn is_from_cookie(&self, channel: &Channel, cookie: &Cookie) -> bool {
+        let given = self.raw.get("channel");
+        let cookie = cookie.expose();
+        let made = Channel::from_cookie(cookie);
+        given.is_none_or(|given| *given.text == cookie)
+            || made.is_ok_and(|made| made.as_str() == channel.as_str())
     }
 
     fn conninfo(&mut self, text: &str, environment: &Environment) -> Option<Conninfo> {
@@ -403,9 +427,8 @@ impl Reader<'_> {
         holds_password.then(|| Warning::new("config_file_exposed", &[], message))
     }
 
-    fn channel(&mut self, cookie: &Cookie) -> Option<(Channel, Option<Warning>)> {
-        let given = self.raw.get("channel");
-        let channel = match given {
+    fn channel(&mut self, cookie: &Cookie) -> Option<Channel> {
+        let channel = match self.raw.get("channel") {
             Some(value) => Channel::new(&value.text),
             None => Channel::from_cookie(cookie.expose()),
         };
@@ -416,33 +439,31 @@ impl Reader<'_> {
                 "it is libcluster_postgres' channel_name",
             )
         };
-        let channel = self.keep(channel.map_err(unusable))?;
-        let warning = if channel.was_cut() && given.is_none() {
-            Some(Warning::new(
+        self.keep(channel.map_err(unusable))
+    }
+
+    fn channel_warning(&self, channel: &Channel, is_from_cookie: bool) -> Option<Warning> {
+        let is_given = self.raw.get("channel").is_some();
+        let (kind, message) = match (channel.was_cut(), is_given) {
+            (true, false) => (
                 "channel_cut",
-                OF_DATABASE,
                 "the cookie makes a channel of more than 63 bytes: Postgres cuts it, and BEAM \
-                  nodes with it say their names but hear nothing (give --channel, and the nodes \
-                  the same channel_name)",
-            ))
-        } else if channel.was_cut() {
-            Some(Warning::new(
+                 nodes with it say their names but hear nothing (give --channel, and the nodes \
+                 the same channel_name)",
+            ),
+            (true, true) => (
                 "channel_cut",
-                OF_DATABASE,
                 "the channel has more than 63 bytes: Postgres cuts it, and BEAM nodes with \
-                  that channel say their names but hear nothing (give all a shorter one)",
-            ))
-        } else if given.is_none() {
-            Some(Warning::new(
+                 that channel say their names but hear nothing (give all a shorter one)",
+            ),
+            (false, _) if is_from_cookie => (
                 "channel_shows_cookie",
-                OF_DATABASE,
                 "the channel is the cookie: whoever sees Postgres' activity or logs sees the \
-                  cookie (give --channel, and the nodes the same channel_name)",
-            ))
-        } else {
-            None
+                 cookie (give --channel another name, and the nodes the same channel_name)",
+            ),
+            (false, _) => return None,
         };
-        Some((channel, warning))
+        Some(Warning::new(kind, OF_DATABASE, message))
     }
 
     fn allow(&mut self) -> Option<AllowList> {
