@@ -2,17 +2,22 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use tokio::net::UnixListener;
 
-/// A bound control socket; its file goes when this is dropped.
+/// A bound control socket; its file goes when this is dropped, unless another daemon has put
+/// its own there.
 pub(crate) struct ControlSocket {
     path: PathBuf,
+    file: Option<FileId>,
 }
+
+/// Device and inode.
+type FileId = (u64, u64);
 
 impl ControlSocket {
     /// Binds the socket, taking the place of one that a dead daemon left behind.
@@ -34,15 +39,23 @@ impl ControlSocket {
         };
         make_folder(path).with_context(cannot)?;
         let listener = bind_private(path).with_context(cannot)?;
-        let path = path.to_owned();
-        Ok((Self { path }, listener))
+        let (path, file) = (path.to_owned(), file_at(path));
+        Ok((Self { path, file }, listener))
     }
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        // A successor may have come while the last answers were given.
+        if file_at(&self.path) == self.file {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn file_at(path: &Path) -> Option<FileId> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {
@@ -81,8 +94,10 @@ mod tests {
         let second = ControlSocket::bind(&path).map(|_| ()).unwrap_err();
         assert!(second.to_string().contains("another pgmesh is running"));
         drop(listener);
-        let (_again, _listener) = ControlSocket::bind(&path).unwrap();
+        let (successor, _listener) = ControlSocket::bind(&path).unwrap();
         drop(socket);
+        assert!(path.exists(), "it is the successor's");
+        drop(successor);
         assert!(!path.exists());
     }
 }
