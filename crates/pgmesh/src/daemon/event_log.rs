@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use pgmesh_dist::FailureKind;
-use pgmesh_mesh::{Failure, Retry};
+use pgmesh_mesh::{Failure, IntroduceScope, Retry};
 use pgmesh_name::{NameError, NodeName};
 use tracing::Level;
 
@@ -71,14 +71,16 @@ impl EventLog {
     }
 
     /// Says once who lives here, and again when that changes.
-    pub(super) fn local_names(&mut self, names: &[NodeName]) {
+    pub(super) fn local_names(&mut self, names: &[NodeName], introduce: IntroduceScope) {
         if self.local.as_deref() == Some(names) {
             return;
         }
         if names.is_empty() {
-            tracing::info!(
-                "this host's EPMD lists no visible node: with --introduce local nothing is healed"
-            );
+            let heals_nothing = match introduce {
+                IntroduceScope::Local => ": with --introduce local nothing is healed",
+                IntroduceScope::None | IntroduceScope::All => "",
+            };
+            tracing::info!("this host's EPMD lists no visible node{heals_nothing}");
         } else {
             let list = names
                 .iter()

@@ -342,7 +342,7 @@ impl Daemon {
                 release,
             } => self.on_otp(now, &name, link, release),
             Outcome::LocalNames(names) => {
-                self.log.local_names(&names);
+                self.log.local_names(&names, self.view.introduces());
                 self.mesh.handle(now, Input::LocalNames(names));
             }
             Outcome::Mesh(input) => {

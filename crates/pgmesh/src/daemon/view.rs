@@ -74,6 +74,10 @@ impl View {
         &self.settings.name
     }
 
+    pub(super) fn introduces(&self) -> IntroduceScope {
+        self.settings.introduce
+    }
+
     pub(super) fn introduces_all(&self) -> bool {
         self.settings.introduce == IntroduceScope::All
     }
