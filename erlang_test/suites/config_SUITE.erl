@@ -21,7 +21,7 @@ suite() ->
 
 all() ->
 	[file_gives_the_settings, variable_wins_over_the_file, every_mistake_in_a_file_is_named_at_once,
-		validate_says_what_each_setting_is,
+		files_that_cannot_be_used_are_bad_configuration, validate_says_what_each_setting_is,
 		wider_allow_links_who_was_refused, introductions_begin_and_end, leader_that_may_no_longer_lead,
 		observer_begins_to_speak_and_falls_silent, peers_come_and_go, level_of_the_log,
 		bad_file_changes_nothing, what_takes_a_restart, without_a_file].
@@ -70,6 +70,17 @@ every_mistake_in_a_file_is_named_at_once(Config) ->
 	Daemon = pgmesh:launch(Lab, #{flags => #{"--config" => File}}),
 	?BAD_CONFIGURATION = pgmesh:await_exit(Daemon, ?BOUND_MS),
 	true = logged(Daemon, "pgmesh.toml:1: announce_interval"),
+	ok.
+
+files_that_cannot_be_used_are_bad_configuration(Config) ->
+	ct:comment("Certificates that are not there end validate and the daemon as any bad setting does."),
+	Lab = lab:from(Config),
+	Missing = #{"--tls-cert" => "/nonexistent/cert.pem", "--tls-ca" => "/nonexistent/ca.pem"},
+	Flags = lists:append([[Flag, File] || {Flag, File} <- maps:to_list(Missing)]),
+	#{exit := ?BAD_CONFIGURATION, stderr := Stderr} = pgmesh:command(Lab, ["validate" | Flags]),
+	true = says("/nonexistent/c", Stderr),
+	Daemon = pgmesh:launch(Lab, #{flags => Missing}),
+	?BAD_CONFIGURATION = pgmesh:await_exit(Daemon, ?BOUND_MS),
 	ok.
 
 validate_says_what_each_setting_is(Config) ->
