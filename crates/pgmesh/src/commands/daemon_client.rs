@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::UsageError;
 use crate::api::shapes::Failed;
-use crate::settings::{SERVICE_FOLDER, default_socket, service_socket, short_host};
+use crate::settings::{SERVICE_FOLDER, default_socket, service_socket, short_host, variable};
 
 /// How long the daemon may take to answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -148,22 +148,36 @@ impl DaemonClient {
 }
 
 fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
-    let given = |flag: &str, variable: &str| {
+    let given = |flag: &str, of_settings: &str| {
         let flag = flags.get_one::<String>(flag).cloned();
-        flag.or_else(|| std::env::var(variable).ok())
+        flag.or_else(|| variable(of_settings))
     };
     if let Some(path) = given("socket", "PGMESH_SOCKET") {
         return Ok(PathBuf::from(path));
     }
     let name = given("name", "PGMESH_NAME");
+    let is_given = name.is_some();
     let name = name.unwrap_or_else(|| format!("pgmesh@{}", short_host()));
     match name.parse::<NodeName>() {
-        Ok(name) => Ok(socket_of(&name)),
+        Ok(name) if is_given => Ok(socket_of(&name)),
+        Ok(name) => Ok(only_one_or(socket_of(&name))),
         Err(error) => Err(UsageError {
             argument: "--name",
             value: name,
             problem: error.to_string(),
         }),
+    }
+}
+
+/// Where no daemon has the usual name, the only one that there is, whose name may stand in
+/// its configuration file.
+fn only_one_or(usual: PathBuf) -> PathBuf {
+    if has_daemon(&usual) {
+        return usual;
+    }
+    match <[PathBuf; 1]>::try_from(daemons_near(&usual)) {
+        Ok([only]) => only,
+        Err(_) => usual,
     }
 }
 
@@ -206,26 +220,37 @@ fn unreachable(error: io::Error, socket: &Path) -> anyhow::Error {
 
 /// What to say where no daemon answers; another name's socket is the usual cause.
 fn no_daemon(socket: &Path) -> String {
-    let service = Path::new(SERVICE_FOLDER);
-    let folders = [socket.parent().unwrap_or(service), service];
-    let found: BTreeSet<_> = folders.into_iter().flat_map(daemons_in).collect();
-    let found = found.into_iter().collect::<Vec<_>>().join(", ");
+    let found: Vec<_> = daemons_near(socket)
+        .iter()
+        .filter_map(|s| name_at(s))
+        .collect();
     let hint = if found.is_empty() {
         "is `pgmesh run` running? give its --name or --socket".to_owned()
     } else {
-        format!("running here: {found}; give its --name")
+        format!("running here: {}; give its --name", found.join(", "))
     };
     format!("no daemon answers at {} ({hint})", socket.display())
 }
 
-/// The names of the daemons whose sockets lie in this folder.
-fn daemons_in(folder: &Path) -> Vec<String> {
+/// The sockets of the daemons in the same folder, and in that of services.
+fn daemons_near(socket: &Path) -> Vec<PathBuf> {
+    let service = Path::new(SERVICE_FOLDER);
+    let folders = BTreeSet::from([socket.parent().unwrap_or(service), service]);
+    folders.into_iter().flat_map(daemons_in).collect()
+}
+
+fn daemons_in(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.read_dir().into_iter().flatten();
     let sockets = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let names = sockets
-        .filter(|socket| socket.extension() == Some("sock".as_ref()) && has_daemon(socket))
-        .filter_map(|socket| Some(socket.file_stem()?.to_str()?.to_owned()));
-    names.collect()
+    let is_daemon = |path: &PathBuf| path.extension() == Some("sock".as_ref()) && has_daemon(path);
+    let mut daemons: Vec<_> = sockets.filter(is_daemon).collect();
+    daemons.sort();
+    daemons
+}
+
+/// The daemon's name, after which its socket is called.
+fn name_at(socket: &Path) -> Option<String> {
+    Some(socket.file_stem()?.to_str()?.to_owned())
 }
 
 #[cfg(test)]
@@ -246,6 +271,22 @@ mod tests {
         drop(killed);
         assert!(own.exists(), "it is left behind");
         assert_eq!(asked(), service);
-        assert_eq!(daemons_in(folder.path()), ["service"]);
+        assert_eq!(daemons_in(folder.path()), [service]);
+    }
+
+    #[test]
+    fn only_daemon_is_asked_where_none_has_the_usual_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [usual, a, b] =
+            ["usual", "a@h", "b@h"].map(|n| folder.path().join(format!("{n}.sock")));
+        let asked = || only_one_or(usual.clone());
+        assert_eq!(asked(), usual, "nobody is there");
+        let _a = UnixListener::bind(&a).unwrap();
+        assert_eq!(asked(), a);
+        let _b = UnixListener::bind(&b).unwrap();
+        assert_eq!(asked(), usual, "either may be meant");
+        assert!(no_daemon(&usual).contains("running here: a@h, b@h;"));
+        let _usual = UnixListener::bind(&usual).unwrap();
+        assert_eq!(asked(), usual);
     }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use pgmesh_dist::Cookie;
 use zeroize::Zeroizing;
 
-use super::{ConfigError, Warning};
+use super::{ConfigError, Warning, variable};
 
+const COOKIE: &str = "PGMESH_COOKIE";
 /// The longest cookie: it is an atom on every node.
 const MAX_CHARS: usize = 255;
 
@@ -26,7 +27,7 @@ impl CookieSource {
         // The file wins where it was asked for: a flag is nearer than a variable.
         match file {
             Some(file) => Ok(Self::File(PathBuf::from(file))),
-            None if std::env::var("PGMESH_COOKIE").is_ok() => Ok(Self::Variable),
+            None if variable(COOKIE).is_some() => Ok(Self::Variable),
             None => Ok(Self::File(default_file()?)),
         }
     }
@@ -40,8 +41,8 @@ pub(crate) fn read_cookie(
 ) -> Result<(Cookie, Option<Warning>), ConfigError> {
     match CookieSource::find(file)? {
         CookieSource::Variable => {
-            let text = Zeroizing::new(std::env::var("PGMESH_COOKIE").unwrap_or_default());
-            Ok((check("PGMESH_COOKIE", first_line(&text))?, None))
+            let text = Zeroizing::new(variable(COOKIE).unwrap_or_default());
+            Ok((check(COOKIE, first_line(&text))?, None))
         }
         CookieSource::File(path) => read_file(&path, shown),
     }

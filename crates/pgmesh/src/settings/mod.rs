@@ -33,6 +33,12 @@ pub(crate) use table::{Setting, TABLE, variable_of};
 pub(crate) use tls::{TLS_SETTINGS, tls_config};
 pub(crate) use warning::Warning;
 
+/// A variable of the environment. One that is empty was not set: so say templates that
+/// leave a value out.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
 /// EPMD's port, as `erl` finds it.
 pub(crate) fn epmd_port() -> Result<u16, ConfigError> {
     match std::env::var("ERL_EPMD_PORT") {
@@ -46,12 +52,10 @@ pub(crate) fn epmd_port() -> Result<u16, ConfigError> {
 /// The port at which every peer listens, if a command was given one: by its flag, or as
 /// the daemon's settings have it.
 pub(crate) fn given_dist_port(flag: Option<&str>) -> Result<Option<u16>, ConfigError> {
-    let variable = variable_of("dist-port");
-    let by_variable = std::env::var(&variable).ok();
-    let by_variable = by_variable.filter(|text| !text.is_empty());
-    match (flag, by_variable) {
+    let of_settings = variable_of("dist-port");
+    match (flag, variable(&of_settings)) {
         (Some(text), _) => parse_port("--dist-port", text).map(Some),
-        (None, Some(text)) => parse_port(&variable, &text).map(Some),
+        (None, Some(text)) => parse_port(&of_settings, &text).map(Some),
         (None, None) => Ok(None),
     }
 }

@@ -127,8 +127,7 @@ impl RunSettings {
     ///
     /// All that is wrong, at once.
     pub(crate) fn read(flags: &ArgMatches) -> Result<Self, ConfigErrors> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let (raw, errors) = RawSettings::collect(flags, variable);
+        let (raw, errors) = RawSettings::collect(flags, super::variable);
         let file_is_missing = raw.file().is_none() && !errors.is_empty();
         let mut reader = Reader {
             raw: &raw,
@@ -220,7 +219,7 @@ impl Reader<'_> {
         let (database, database_warnings) = database?;
         let (epmd_host, epmd_addresses) = epmd_addresses?;
         let name = name?;
-        Some(RunSettings {
+        let settings = RunSettings {
             socket: self.socket(&name),
             name,
             cookie,
@@ -258,8 +257,8 @@ impl Reader<'_> {
                 .chain(unknown_variables())
                 .collect(),
             raw: self.raw.clone(),
-        })
-        .map(RunSettings::keep_cookie_secret)
+        };
+        Some(settings.keep_cookie_secret())
     }
 
     /// Without EPMD nobody could find a port that the system chooses.
