@@ -194,6 +194,28 @@ fn held_node_is_left_alone_until_it_is_released() {
 }
 
 #[test]
+fn hold_ends_with_the_life_of_the_node_on_our_host() {
+    with_seed(1, &Setup::sidecars(3), |world| {
+        let held = |world: &World| {
+            let mesh = world.daemons[2].as_ref().unwrap().mesh();
+            mesh.members()
+                .filter(|(_, member)| member.is_held())
+                .count()
+        };
+        world.run_for(10 * SECOND);
+        world.plan(world.now, Op::Hold(2, 2));
+        world.run_for(60 * SECOND);
+        assert_eq!(held(world), 1);
+        // It dials nobody by itself.
+        world.plan(world.now, Op::Crash(2));
+        world.plan(world.now + 10 * SECOND, Op::Restart(2));
+        world.run_for(30 * SECOND);
+        assert_eq!(held(world), 0);
+        assert_meshed(world);
+    });
+}
+
+#[test]
 fn reload_that_narrows_gives_up_and_one_that_widens_heals() {
     for setup in [Setup::sidecars(4), Setup::healers(4, 1)] {
         with_seed(1, &setup, |world| {

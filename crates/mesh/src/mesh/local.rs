@@ -79,6 +79,10 @@ impl Mesh {
             return;
         };
         member.left_at = None;
+        // It was gone, so that this is another life than the one that is held.
+        if member.hold.is_some() && member.is_idle() {
+            self.release(name);
+        }
         if self.link(name).is_some() {
             self.announce_newcomer(name);
             self.reconsider_all(name);

@@ -190,8 +190,9 @@ pub(super) fn disconnect(command: Command) -> Command {
         ))
         .after_help(
             "Every node that the daemon is linked to is told to disconnect from it. Held means \
-             that nobody is told to connect to it again; what the nodes do by themselves is \
-             theirs to decide (a strategy of libcluster connects them again).\n\n\
+             that this daemon tells nobody to connect to it again. Others do: where there are \
+             several, tell each. What the nodes do by themselves is theirs to decide (a strategy \
+             of libcluster connects them again).\n\n\
              Examples:\n  \
              pgmesh disconnect app@10.0.0.7\n  \
              pgmesh disconnect app@10.0.0.7 --for 10m",
