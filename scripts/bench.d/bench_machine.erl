@@ -36,7 +36,7 @@ find(postgres) ->
 find(rust) ->
 	said("rustc --version");
 find(pgmesh) ->
-	said("\"$PGMESH_BIN\" --version | cut -d ' ' -f 2-");
+	said("cargo pkgid -p pgmesh | sed 's/.*[#@]//'");
 find(date) ->
 	said("date -u +%Y-%m-%d");
 find(load) ->

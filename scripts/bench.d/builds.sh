@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # What scripts/bench runs, built to $SCRATCH/ebin. Needs steps.sh, pgmesh_binary.sh,
-# static_binary.sh, erlang_code.sh and scratch.sh, and is_chosen of the script.
+# static_binary.sh, erlang_code.sh and scratch.sh, and is_chosen and is_any_chosen of the script.
 
+# What of scripts/bench runs pgmesh; the rest are nodes and benches of the crates.
+OF_PGMESH=(cli start join memory idle crowd epmd pages)
 JINTERFACE_JAR=/usr/share/java/OtpErlang.jar
 
 build_erlang() {
@@ -11,13 +13,17 @@ build_erlang() {
 }
 
 build_all() {
+	if is_any_chosen "${OF_PGMESH[@]}"; then build_pgmesh; fi
+	build_tools || die "cc cannot compile the tools"
+	if is_chosen links; then build_targets || die "what speaks to the BEAM cannot be built"; fi
+	if is_chosen epmd; then run_step "build the askers (release)" build_epmd_bench; fi
+}
+
+build_pgmesh() {
 	if [[ -n ${PGMESH_BIN:-} ]]; then pgmesh_binary_need; else build_both; fi
 	# Copied, so that a build in the meantime changes nothing.
 	cp "$PGMESH_BIN" "$SCRATCH/pgmesh"
 	export PGMESH_BIN=$SCRATCH/pgmesh
-	build_tools || die "cc cannot compile the tools"
-	if is_chosen links; then build_targets || die "what speaks to the BEAM cannot be built"; fi
-	if is_chosen epmd; then run_step "build the askers (release)" build_epmd_bench; fi
 }
 
 # As they are released: the static binary is measured, and beside it, where they differ, the
