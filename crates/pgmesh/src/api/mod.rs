@@ -1,5 +1,6 @@
 //! What the daemon tells, in which shapes, and over which sockets.
 
+mod answer;
 mod connections;
 pub(crate) mod control;
 pub(crate) mod events;

@@ -1,17 +1,14 @@
 //! Serves routes to whoever connects, within bounds: a connection costs little,
 //! there are so many at most, and one that does nothing makes room for a new one.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::serve::Listener;
-use bytes::Bytes;
 use hyper::Request;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +18,8 @@ use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{Connections, InUse, Place};
+use super::answer::Room;
+use super::connections::{Connections, Place};
 
 /// How long a connection may take to send the head of a request, or send nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,13 +32,13 @@ const MAX_HEADERS: usize = 64;
 /// Answers until it is to end, and returns when all answers that were under way then
 /// have been given. Errors of single connections end those alone.
 pub(super) async fn serve<L: Listener>(mut listener: L, routes: Router, end: CancellationToken) {
-    let connections = Connections::default();
+    let (connections, room) = (Connections::default(), Room::default());
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             // None: as many requests are being answered as may be.
             (stream, _) = listener.accept() => if let Some(place) = connections.admit() {
-                open.spawn(serve_one(stream, routes.clone(), place, end.clone()));
+                open.spawn(serve_one(stream, routes.clone(), place, room.clone(), end.clone()));
             },
             Some(_) = open.join_next() => {}
             () = end.cancelled() => break,
@@ -50,8 +48,13 @@ pub(super) async fn serve<L: Listener>(mut listener: L, routes: Router, end: Can
     while open.join_next().await.is_some() {}
 }
 
-async fn serve_one<S>(stream: S, routes: Router, place: Arc<Place>, end: CancellationToken)
-where
+async fn serve_one<S>(
+    stream: S,
+    routes: Router,
+    place: Arc<Place>,
+    room: Room,
+    end: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let mut stream = TimeoutStream::new(stream);
@@ -59,14 +62,8 @@ where
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(|request: Request<Incoming>| {
         let in_use = place.take_up();
-        let answer_of = routes.call(request);
-        async move {
-            let answer = |body| Answer {
-                body,
-                _in_use: in_use,
-            };
-            answer_of.await.map(|response| response.map(answer))
-        }
+        let (answer, room) = (routes.call(request), room.clone());
+        async move { answer.await.map(|answer| room.take_in(answer, in_use)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -86,36 +83,12 @@ where
     let _ = connection.await;
 }
 
-/// An answer. Until its last byte has left, the connection is in use.
-struct Answer {
-    body: Body,
-    _in_use: InUse,
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
     use axum::routing::get;
+    use bytes::Bytes;
     use futures_util::stream;
     use std::io;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
@@ -196,6 +169,43 @@ mod tests {
             sleep(WRITE_TIMEOUT / 2).await;
             connection.read_exact(&mut [0; 512]).await.unwrap();
         }
+    }
+
+    /// The head of an answer, as far as the status.
+    async fn status(connection: &mut DuplexStream) -> String {
+        let mut head = [0; 12];
+        connection.read_exact(&mut head).await.unwrap();
+        String::from_utf8_lossy(&head[9..]).into_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_answers_that_nobody_reads_leave_room_for_small_ones_alone() {
+        const LARGE: usize = 5 * 1024 * 1024;
+        let large = || async { vec![b'x'; LARGE] };
+        let routes = Router::new().route("/large", get(large));
+        let routes = routes.route("/small", get(|| async { "small" }));
+        let (server, pipes) = started(routes, CancellationToken::new());
+        tokio::spawn(server);
+        let ask = async |page: &str| {
+            let mut connection = connect(&pipes);
+            let request = format!("GET {page} HTTP/1.1\r\n\r\n");
+            connection.write_all(request.as_bytes()).await.unwrap();
+            let status = status(&mut connection).await;
+            (status, connection)
+        };
+        let (first, mut read) = ask("/large").await;
+        let (second, _unread) = ask("/large").await;
+        let (third, _unread_either) = ask("/large").await;
+        assert_eq!([first, second, third], ["200", "200", "200"]);
+        assert_eq!(ask("/large").await.0, "503");
+        assert_eq!(ask("/small").await.0, "200");
+        // To its end, but for what the connection has in its own buffers.
+        let mut rest = vec![0; LARGE - 64 * 1024];
+        read.read_exact(&mut rest).await.unwrap();
+        read.read_exact(&mut rest[..32 * 1024]).await.unwrap();
+        drop(read);
+        tokio::task::yield_now().await;
+        assert_eq!(ask("/large").await.0, "200");
     }
 
     #[tokio::test(start_paused = true)]
