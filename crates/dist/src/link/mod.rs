@@ -114,7 +114,10 @@ struct Waiting {
 impl LinkSender {
     /// Queues a whole frame. Never waits: a peer that reads too slowly loses its
     /// link instead of our memory. The bound holds for each link, and for all of
-    /// them together: then it meets those that have something waiting.
+    /// them together: then it meets those that have something waiting. What is judged is
+    /// what waits already, so that no message is too long for an idle link: a link holds
+    /// its bound and a frame at most, and all together the bound and, for each of them,
+    /// [`SMALL_QUEUE`] and a frame.
     pub(crate) fn send(&self, frame: Bytes) {
         let len = frame.len();
         self.shared.push(len, |queue| queue.push_bytes(frame));
@@ -201,11 +204,11 @@ impl Shared {
         if self.is_over() {
             return;
         }
-        let queued = self.queued.fetch_add(len, Ordering::Relaxed) + len;
-        let total = self.total.fetch_add(len, Ordering::Relaxed) + len;
+        let before = self.queued.fetch_add(len, Ordering::Relaxed);
+        let total_before = self.total.fetch_add(len, Ordering::Relaxed);
         let max = self.max_queued;
-        if queued > max || (total > max && queued > SMALL_QUEUE) {
-            let detail = format!("the peer leaves {queued} bytes unread");
+        if before > max || (total_before > max && before > SMALL_QUEUE) {
+            let detail = format!("the peer leaves {before} bytes unread");
             self.end(Failure::new(FailureKind::QueueFull, detail));
         }
         let mut waiting = self.waiting();
@@ -403,6 +406,30 @@ mod tests {
             sender.send(Bytes::from_static(&[0; 1024]));
         }
         (sender, tasks)
+    }
+
+    #[test]
+    fn idle_link_takes_a_message_of_any_length_and_no_second_behind_it() {
+        let config = LinkConfig::bounded(1024, 2048);
+        let (sender, _tasks) = open(&config, &TotalQueued::default());
+        sender.send(Bytes::from_static(&[0; 4096]));
+        assert!(!sender.shared.is_over());
+        sender.send(Bytes::from_static(&[0; 1]));
+        assert!(sender.shared.is_over());
+    }
+
+    #[test]
+    fn large_message_to_each_of_many_idle_links_costs_none_of_them() {
+        let total = TotalQueued::default();
+        let message = Bytes::from(vec![0; 2 * SMALL_QUEUE]);
+        let links: Vec<_> = (0..20).map(|_| stuck(&total, 0)).collect();
+        for (sender, _) in &links {
+            sender.send(message.clone());
+        }
+        assert!(links.iter().all(|(sender, _)| !sender.shared.is_over()));
+        // Whoever has not read it by the next one does not read.
+        links[0].0.send(message);
+        assert!(links[0].0.shared.is_over());
     }
 
     #[test]

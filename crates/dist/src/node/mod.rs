@@ -106,7 +106,11 @@ pub struct NodeConfig {
     /// How long a peer may be silent; should be the peers' own value. Links hold where a
     /// peer's is shorter, or up to three times as long.
     pub net_ticktime: Duration,
-    /// The longest frame that is taken, in bytes.
+    /// The longest frame that is taken, in bytes. It bounds what waits to be sent, too: a
+    /// link is closed where more follows while twice as much waits in it; and where twice as
+    /// much waits in all links together, one with more than 256 KiB. No message is too long
+    /// where nothing waits, so that links together hold no more than that, and 256 KiB and a
+    /// message for each of them.
     pub max_frame: usize,
     /// What may wait in a [`Mailbox`], in bytes, with what keeping it takes; one that
     /// grows beyond is killed.
