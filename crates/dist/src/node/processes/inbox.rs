@@ -7,6 +7,7 @@
 //! to it or monitor it hear of it, and its owner hears why.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -141,7 +142,10 @@ impl Inbox {
             if let Some(taken) = self.take() {
                 return taken;
             }
-            let arrived = self.arrived.notified();
+            let mut arrived = pin!(self.arrived.notified());
+            // A call that finds nobody waiting is kept, but not a second one: whoever looks
+            // again waits already, or of two who look at once one would miss its call.
+            arrived.as_mut().enable();
             // Since the first look something may have come and its call been missed.
             if let Some(taken) = self.take() {
                 return taken;
