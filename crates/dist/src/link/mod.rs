@@ -176,6 +176,11 @@ impl LinkSender {
         self.shared.wake();
     }
 
+    /// Whether the link has ended, or been told to.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.is_over()
+    }
+
     /// Ends the link; [`LinkTask::run`] returns why.
     pub(crate) fn close(&self, failure: Failure) {
         self.shared.end(failure);

@@ -93,8 +93,12 @@ impl Inner {
         }
     }
 
-    /// Handles one message; runs inside the reader and must not wait.
+    /// Handles one message; runs inside the reader and must not wait. What was read
+    /// together with others counts no more once the link is over.
     fn on_body(&self, link: LinkId, sender: &LinkSender, body: Body<'_>) {
+        if sender.is_over() {
+            return;
+        }
         let Some(control) = Control::parse(body.bytes()) else {
             return self.count_unreadable(body.bytes());
         };
@@ -153,15 +157,16 @@ impl Inner {
 }
 
 impl Links {
-    /// Removes what belongs to one link.
+    /// Removes what belongs to one link. One that was replaced comes here twice: its task
+    /// may have been handling a frame meanwhile.
     fn remove(&mut self, link: LinkId) -> Option<LinkSender> {
         self.take_watch(link);
-        let sender = self.senders.remove(&link)?;
-        self.ended += sender.traffic().ended();
+        let sender = self.senders.remove(&link);
         self.calls.link_lost(link);
         let told = self.processes.link_lost(link);
         self.post(told);
-        Some(sender)
+        self.ended += sender.as_ref()?.traffic().ended();
+        sender
     }
 
     pub(super) fn traffic(&self) -> NodeTraffic {
@@ -178,6 +183,79 @@ impl Links {
     pub(super) fn cancel_dial(&mut self, attempt: Attempt) {
         if let Some(dial) = self.dials.remove(&attempt.0) {
             dial.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use eetf::Pid;
+
+    use super::super::processes::raw;
+    use super::super::{Identity, Mailbox, Node, NodeConfig};
+    use super::*;
+    use crate::link::{LENGTH, LinkTask, signals};
+    use crate::{Cookie, MailboxEnded, Received};
+
+    const LINK: LinkId = LinkId(1);
+
+    /// A process, and a link of its node that nobody carries.
+    fn linked() -> (Mailbox, LinkSender, LinkTask) {
+        let name: NodeName = "m@h".parse().unwrap();
+        let config = NodeConfig::new(name.clone(), Cookie::new("c"));
+        let (node, _events) = Node::build(config, Some(Identity { name, creation: 5 }));
+        let (sender, task) = link::open(&node.inner.config.link_config(), &node.inner.queued);
+        node.inner.links().senders.insert(LINK, sender.clone());
+        (node.mailbox().unwrap(), sender, task)
+    }
+
+    /// A process of the peer links to ours.
+    fn link_from_there(mailbox: &Mailbox, sender: &LinkSender) {
+        let from = raw(Pid::new("a@h", 1, 0, 9));
+        let frame = signals::link(&from, &raw(mailbox.pid().clone()));
+        let body = Body::Borrowed(&frame[LENGTH..]);
+        mailbox.node().inner.on_body(LINK, sender, body);
+    }
+
+    fn remove(mailbox: &Mailbox) {
+        mailbox.node().inner.links().remove(LINK);
+    }
+
+    /// What has arrived, if anything has.
+    async fn arrived(mailbox: &Mailbox) -> Option<Result<Received, MailboxEnded>> {
+        tokio::select! {
+            biased;
+            received = mailbox.recv() => Some(received),
+            () = ready(()) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_replaced_link_still_brought_ends_with_it() {
+        let (mailbox, sender, _task) = linked();
+        // As another takes its place, just when its task is about to handle a frame.
+        remove(&mailbox);
+        link_from_there(&mailbox, &sender);
+        assert!(arrived(&mailbox).await.is_none());
+        // And now its task is over.
+        remove(&mailbox);
+        let broken = arrived(&mailbox).await;
+        assert!(matches!(broken, Some(Ok(Received::LinkBroken { .. }))));
+    }
+
+    #[tokio::test]
+    async fn frames_of_a_link_that_is_over_are_not_handled() {
+        for closed in [false, true] {
+            let (mailbox, sender, _task) = linked();
+            if closed {
+                sender.close(Failure::closed_by_peer());
+            }
+            link_from_there(&mailbox, &sender);
+            remove(&mailbox);
+            let broken = arrived(&mailbox).await;
+            assert_eq!(broken.is_none(), closed);
         }
     }
 }
