@@ -131,7 +131,10 @@ impl Inner {
         // Since the address was chosen fewer may be allowed.
         let may_prove = || self.allowed(peer, [address.ip()]).map(drop);
         let proven = handshake::dial(&mut stream, initiator, wants_link, may_prove).await?;
-        self.take_name(&proven);
+        if !self.take_name(&proven) {
+            let detail = "another peer gave us another name meanwhile";
+            return Err(Failure::new(FailureKind::Superseded, detail));
+        }
         if self.link_up(&proven, Direction::Initiator, Some(attempt), stream) {
             Ok(())
         } else {
@@ -236,11 +239,13 @@ impl Inner {
         }
     }
 
-    /// Becomes who the first peer says that a dynamic node is.
-    fn take_name(&self, proven: &Proven) {
-        if let Some((name, creation)) = proven.named.clone() {
-            let _ = self.identity.set(Identity { name, creation });
-        }
+    /// Becomes who the first peer says that a dynamic node is; `false` if another peer
+    /// was the first.
+    fn take_name(&self, proven: &Proven) -> bool {
+        let Some((name, creation)) = proven.named.clone() else {
+            return true;
+        };
+        self.identity.set(Identity { name, creation }).is_ok()
     }
 
     /// Waits for a link, or for the end of everything that could bring one. What

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgmesh_dist::{Cookie, Direction, FailureKind, Node, NodeConfig, NodeEvent, Step};
 use pgmesh_name::{AllowList, PeerMap};
-use pgmesh_testkit::ScriptedPeer;
+use pgmesh_testkit::{PeerConnection, ScriptedPeer, eventually};
 
 use crate::stage::{
     HIDDEN, Stage, VISIBLE, accept_with, acknowledge, challenge_frame, name, status, with_name,
@@ -57,16 +57,8 @@ async fn node_without_a_name_takes_the_one_that_the_peer_gives_it() {
     let (guest, _events) = Node::dynamic(config);
     let peer = name("peer@127.0.0.1");
     let script = async {
-        let mut connection = stage.peer.accept().await;
-        let first = connection.receive().await.unwrap();
-        assert!(first.ends_with(b"\0\x09127.0.0.1"), "the host alone");
-        let flags = u64::from_be_bytes(first[1..9].try_into().unwrap());
-        assert_ne!(flags & (1 << 33), 0, "NAME_ME");
-        let named = with_name(b"snamed:".to_vec(), "given@127.0.0.1");
-        connection.send(&[named, vec![0, 0, 0, 8]].concat()).await;
-        let challenge = challenge_frame(VISIBLE, "peer@127.0.0.1");
-        connection.send(&challenge).await;
-        acknowledge(&mut connection).await;
+        let mut connection = nameless(&stage).await;
+        name_it(&mut connection, "given@127.0.0.1", "peer@127.0.0.1").await;
         connection
     };
     assert_eq!(guest.name(), None);
@@ -74,6 +66,62 @@ async fn node_without_a_name_takes_the_one_that_the_peer_gives_it() {
     connected.unwrap();
     assert_eq!(guest.name(), Some(&name("given@127.0.0.1")));
     assert_eq!(guest.creation(), Some(8));
+}
+
+/// Each of two peers would give it a name. It has the first; the other one is dialled again.
+#[tokio::test]
+async fn node_without_a_name_has_one_however_many_it_dials_at_once() {
+    let stage = Stage::set().await;
+    stage.epmd.add("other", stage.peer.port());
+    let mut config = NodeConfig::new(name("any@127.0.0.1"), Cookie::new("secret"));
+    config.epmd_port = stage.epmd.port();
+    let (guest, _events) = Node::dynamic(config);
+    let (peer, other) = (name("peer@127.0.0.1"), name("other@127.0.0.1"));
+    // One after the other, and the first has given no name yet.
+    let (ask, asked) = tokio::sync::oneshot::channel();
+    let second = async {
+        asked.await.unwrap();
+        guest.connect(&other, false).await
+    };
+    let script = async {
+        let mut first = nameless(&stage).await;
+        ask.send(()).unwrap();
+        let mut second = nameless(&stage).await;
+        name_it(&mut first, "first@127.0.0.1", "peer@127.0.0.1").await;
+        eventually("it has a name", || guest.name().map(drop)).await;
+        name_it(&mut second, "second@127.0.0.1", "other@127.0.0.1").await;
+        assert_eq!(second.receive_raw(1).await, None, "it keeps the other name");
+        let mut again = stage.peer.accept().await;
+        let hello = again.receive().await.unwrap();
+        assert!(hello.ends_with(b"first@127.0.0.1"));
+        again.send(&status("ok")).await;
+        let challenge = challenge_frame(VISIBLE, "other@127.0.0.1");
+        again.send(&challenge).await;
+        acknowledge(&mut again).await;
+        (first, again)
+    };
+    let (connected, also, _links) = tokio::join!(guest.connect(&peer, false), second, script);
+    connected.unwrap();
+    also.unwrap();
+    assert_eq!(guest.name(), Some(&name("first@127.0.0.1")));
+    assert_eq!(guest.linked(), [other, peer]);
+}
+
+/// A dial of one that asks for a name.
+async fn nameless(stage: &Stage) -> PeerConnection {
+    let mut connection = stage.peer.accept().await;
+    let first = connection.receive().await.unwrap();
+    assert!(first.ends_with(b"\0\x09127.0.0.1"), "the host alone");
+    let flags = u64::from_be_bytes(first[1..9].try_into().unwrap());
+    assert_ne!(flags & (1 << 33), 0, "NAME_ME");
+    connection
+}
+
+async fn name_it(connection: &mut PeerConnection, given: &str, by: &str) {
+    let named = with_name(b"snamed:".to_vec(), given);
+    connection.send(&[named, vec![0, 0, 0, 8]].concat()).await;
+    connection.send(&challenge_frame(VISIBLE, by)).await;
+    acknowledge(connection).await;
 }
 
 #[tokio::test]
