@@ -16,7 +16,8 @@ use crate::error::{Failure, FailureKind};
 use crate::handshake::{self, Initiator, Proven};
 use crate::{ConnectError, Step};
 
-/// How long the peer's own dial may take; after that ours gives way to nobody.
+/// How long the peer's own dials may keep ours waiting, from the first one that it gave way
+/// to; after that it gives way to nobody.
 const OTHER_DIAL_LIMIT: Duration = Duration::from_secs(2);
 
 impl Node {
@@ -36,10 +37,10 @@ impl Node {
     /// Cancel safe: dropped, it gives up the dial and leaves no trace.
     pub async fn connect(&self, peer: &NodeName, accept_hidden: bool) -> Result<(), ConnectError> {
         let inner = &self.inner;
-        let begun_at = Instant::now();
+        let mut gave_way_at: Option<Instant> = None;
         loop {
             let attempt = inner.next_attempt();
-            let determined = begun_at.elapsed() >= OTHER_DIAL_LIMIT;
+            let determined = gave_way_at.is_some_and(|at| at.elapsed() >= OTHER_DIAL_LIMIT);
             let started = inner.links().table.start_dial(peer, attempt, determined);
             let outcome = match started {
                 Err(Busy::Linked) => return Ok(()),
@@ -50,6 +51,10 @@ impl Node {
                 Ok(()) => return Ok(()),
                 // The peer's own dial may bring the link.
                 Err(failure) if leaves_it_to_the_peer(failure.kind) => {
+                    // Another dial of our own is none to give way to.
+                    if started != Err(Busy::Dialling) {
+                        gave_way_at.get_or_insert_with(Instant::now);
+                    }
                     inner.wait_while_pending(peer, failure.kind).await;
                     if inner.links().table.link(peer.as_str()).is_some() {
                         return Ok(());

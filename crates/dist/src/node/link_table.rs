@@ -6,8 +6,9 @@
 //! BEAM drops one, and with it whoever waits for the link. `nok` makes a BEAM wait, so
 //! it is said only while our own dial is really under way, that is, after our name has
 //! been sent. A name is a mere claim, so a dial gives way only for a while: then it is
-//! determined, and claimants are told `nok`. And the link that was proven last is the
-//! one that counts: the peer has proven that it lives there.
+//! determined, and goes on beside claimants; once its name is sent they are told `nok`. And
+//! the link that was proven last is the one that counts: the peer has proven that it lives
+//! there.
 
 use std::collections::BTreeMap;
 
@@ -88,8 +89,12 @@ impl LinkTable {
         Ok(())
     }
 
-    /// Our name is about to be sent; `false` if the dial was superseded.
+    /// Our name is about to be sent; `false` if the dial was superseded, or a link has
+    /// come up beside it.
     pub(crate) fn send_name(&mut self, peer: &NodeName, attempt: Attempt) -> bool {
+        if self.link(peer.as_str()).is_some() {
+            return false;
+        }
         match self.dial_mut(peer, attempt) {
             Some(dial) => {
                 dial.name_sent = true;
@@ -123,11 +128,8 @@ impl LinkTable {
             Some(Entry { link: Some(_), .. }) => Status::Alive,
             Some(Entry {
                 dial: Some(dial), ..
-            }) if dial.determined => Status::Nok,
-            Some(Entry {
-                dial: Some(dial), ..
             }) if dial.name_sent => {
-                if peer > own {
+                if peer > own && !dial.determined {
                     Status::OkSimultaneous
                 } else {
                     Status::Nok
@@ -136,7 +138,7 @@ impl LinkTable {
             Some(_) => Status::Ok,
         };
         let gives_way = matches!(status, Status::Ok | Status::OkSimultaneous);
-        let superseded = gives_way.then(|| self.take_dial(peer)).flatten();
+        let superseded = gives_way.then(|| self.give_way(peer)).flatten();
         if goes_on(&status) {
             self.entries.entry(peer.clone()).or_default().offers += 1;
         }
@@ -202,6 +204,15 @@ impl LinkTable {
     fn dial_mut(&mut self, peer: &NodeName, attempt: Attempt) -> Option<&mut Dial> {
         let dial = self.entries.get_mut(peer)?.dial.as_mut()?;
         (dial.attempt == attempt).then_some(dial)
+    }
+
+    /// Ends a dial of ours for the peer's own, unless it is determined.
+    fn give_way(&mut self, peer: &NodeName) -> Option<Attempt> {
+        let dial = self.entries.get(peer)?.dial.as_ref()?;
+        if dial.determined {
+            return None;
+        }
+        self.take_dial(peer)
     }
 
     fn take_dial(&mut self, peer: &NodeName) -> Option<Attempt> {
@@ -290,15 +301,27 @@ mod tests {
 
     #[test]
     fn determined_dial_gives_way_to_nobody() {
-        let greater = name("z@h");
-        for name_sent in [true, false] {
+        for peer in [name("a@h"), name("z@h")] {
             let mut table = LinkTable::default();
-            table.start_dial(&greater, DIAL, true).unwrap();
-            if name_sent {
-                table.send_name(&greater, DIAL);
-            }
-            assert_eq!(told(&mut table, &greater), (Status::Nok, None));
+            table.start_dial(&peer, DIAL, true).unwrap();
+            // Until our name is sent the peer would wait for nothing, told `nok`.
+            assert_eq!(told(&mut table, &peer), (Status::Ok, None));
+            assert!(table.send_name(&peer, DIAL));
+            assert_eq!(told(&mut table, &peer), (Status::Nok, None));
+            assert_eq!(table.link_up(&peer, LinkId(1), None), Some(None));
+            let replaced = table.link_up(&peer, LinkId(2), Some(DIAL));
+            assert_eq!(replaced, Some(Some(LinkId(1))));
         }
+    }
+
+    #[test]
+    fn determined_dial_is_needless_once_the_peers_own_has_brought_a_link() {
+        let peer = name("z@h");
+        let mut table = LinkTable::default();
+        table.start_dial(&peer, DIAL, true).unwrap();
+        told(&mut table, &peer);
+        table.link_up(&peer, LinkId(1), None);
+        assert!(!table.send_name(&peer, DIAL));
     }
 
     #[test]

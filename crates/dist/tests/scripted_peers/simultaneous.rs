@@ -40,6 +40,30 @@ async fn claims_of_a_name_do_not_keep_us_from_dialling_it() {
     ));
 }
 
+/// Whoever has waited for another caller of ours has given way to nobody yet.
+#[tokio::test]
+async fn dial_that_waited_for_our_own_still_gives_way() {
+    let stage = Stage::set_with(|config| config.setup_timeout = Duration::from_secs(60)).await;
+    stage.epmd.add("z", stage.peer.port());
+    let z = name("z@127.0.0.1");
+    // Longer than a dial waits for the peer's own.
+    let impatient =
+        tokio::time::timeout(Duration::from_millis(2200), stage.node.connect(&z, false));
+    let script = async {
+        let _stalled = stage.peer.accept().await;
+        let mut dialled = stage.peer.accept().await;
+        let _our_name = dialled.receive().await.unwrap();
+        let (mut own, said) = stage.call_in("z@127.0.0.1").await;
+        assert_eq!(said.unwrap(), status("ok_simultaneous"));
+        prove(&mut own).await;
+        own
+    };
+    let (given_up, connected, _link) =
+        tokio::join!(impatient, stage.node.connect(&z, false), script);
+    assert!(given_up.is_err());
+    connected.unwrap();
+}
+
 /// A BEAM that gets a dial of ours beside its own drops one of them, and with it
 /// whoever waits for the link.
 #[tokio::test]
