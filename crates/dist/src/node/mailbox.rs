@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use eetf::{Atom, Pid, Reference};
 use pgmesh_name::NodeName;
+use tokio::sync::oneshot;
 
 use super::destination::{Destination, Place, ServerRef};
 use super::message::Message;
 use super::processes::{Arrival, Inbox, Opened, Process, raw};
 use super::sending::{check, encoded};
+use super::spawning::SpawnReply;
 use super::{Inner, Links, Node, own_pid, own_reference};
 use crate::link::{LinkId, signals};
 use crate::terms::{Payload, RawTerm, Term, TermError};
@@ -384,11 +386,13 @@ impl Mailbox {
     }
 
     /// Nobody waits for this spawn request any more, nor for the process that it has
-    /// brought.
-    pub(super) fn abandon(&self, number: u64, pid: Option<&Pid>) {
+    /// brought: it may have been answered, and nobody has seen it.
+    pub(super) fn abandon(&self, number: u64, reply: &mut oneshot::Receiver<SpawnReply>) {
         let mut links = self.node.inner.links();
+        // Under the lock, as answers are given: one is seen here, or comes to nobody.
+        let pid = reply.try_recv().ok().and_then(Result::ok);
         let process = links.processes.get_mut(self.number);
-        let outgoing = process.map(|process| process.abandon(number, pid));
+        let outgoing = process.map(|process| process.abandon(number, pid.as_ref()));
         links.post(outgoing.into_iter().flatten());
     }
 

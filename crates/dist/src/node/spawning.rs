@@ -214,9 +214,7 @@ impl Abandon<'_> {
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            // It may have been answered, and nobody has seen it.
-            let pid = self.reply.try_recv().ok().and_then(Result::ok);
-            self.mailbox.abandon(number, pid.as_ref());
+            self.mailbox.abandon(number, &mut self.reply);
         }
     }
 }
