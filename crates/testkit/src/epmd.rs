@@ -1,6 +1,7 @@
 //! An EPMD within the test: just enough to register and to look up.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -136,12 +137,35 @@ async fn hold_registration(
     let port = u16::from_be_bytes([request[1], request[2]]);
     let len = usize::from(u16::from_be_bytes([request[9], request[10]]));
     let name = String::from_utf8_lossy(&request[11..11 + len]).into_owned();
-    let is_new = names.lock().unwrap().insert(name.clone(), port).is_none();
-    if !is_new {
+    if !enter(&names, &name, port) {
         return stream.write_all(&[118, 1, 0, 0, 0, 99]).await;
     }
     stream.write_all(&[118, 0, 0, 0, 0, 7]).await?;
     let _ = stream.read_u8().await;
     names.lock().unwrap().remove(&name);
     Ok(())
+}
+
+/// `false` if somebody has the name, and keeps it.
+fn enter(names: &Names, name: &str, port: u16) -> bool {
+    match names.lock().unwrap().entry(name.to_owned()) {
+        Entry::Vacant(free) => {
+            free.insert(port);
+            true
+        }
+        Entry::Occupied(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_that_is_taken_stays_with_whoever_has_it() {
+        let names = Names::default();
+        assert!(enter(&names, "a", 1));
+        assert!(!enter(&names, "a", 2));
+        assert_eq!(names.lock().unwrap().get("a"), Some(&1));
+    }
 }
