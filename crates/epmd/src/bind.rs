@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
+/// How many ports of the system's choice are tried, until one is free at every address.
+const TRIES: usize = 16;
 /// Connections that wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 const LOOPBACK: [IpAddr; 2] = [
@@ -32,6 +34,11 @@ impl BindError {
     pub fn is_in_use(&self) -> bool {
         self.cause.kind() == ErrorKind::AddrInUse
     }
+
+    /// Whether what the system chose for the first address is somebody's at another.
+    fn is_by_chance(&self) -> bool {
+        self.is_in_use() && self.address.port() != 0
+    }
 }
 
 /// The addresses of a list as `ERL_EPMD_ADDRESS` has it, with commas or blanks
@@ -51,7 +58,8 @@ pub fn parse_addresses(list: &str) -> Result<Vec<IpAddr>, String> {
     Ok(LOOPBACK.into_iter().chain(others).collect())
 }
 
-/// Listens on all of these addresses. With port 0 the system chooses one for all.
+/// Listens on all of these addresses. With port 0 the system chooses one that is free at
+/// all of them.
 /// An IPv6 loopback or wildcard that this host does not have is left out.
 ///
 /// Must be called within a tokio runtime.
@@ -59,7 +67,17 @@ pub fn parse_addresses(list: &str) -> Result<Vec<IpAddr>, String> {
 /// # Errors
 ///
 /// At the first address that cannot be listened on.
-pub fn bind(addresses: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, BindError> {
+pub fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, BindError> {
+    let mut tries = 1;
+    loop {
+        match bind_all(addresses, port) {
+            Err(error) if port == 0 && tries < TRIES && error.is_by_chance() => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+fn bind_all(addresses: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, BindError> {
     let mut listeners = Vec::new();
     for &ip in addresses {
         let address = SocketAddr::new(ip, port);
@@ -125,5 +143,15 @@ mod tests {
         assert!(ports.windows(2).all(|pair| pair[0] == pair[1]));
         let again = bind(&LOOPBACK[..1], ports[0]).unwrap_err();
         assert!(again.is_in_use());
+    }
+
+    /// Of ports of the system's choice some are taken at the other address.
+    #[tokio::test]
+    async fn port_that_is_taken_at_one_of_the_addresses_is_not_chosen() {
+        let taken = |_| bind(&LOOPBACK[1..], 0).unwrap();
+        let _taken: Vec<_> = (0..400).map(taken).collect();
+        for _ in 0..1000 {
+            bind(&LOOPBACK, 0).unwrap();
+        }
     }
 }
