@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgmesh_name::NodeName;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,11 +16,14 @@ use crate::handshake::{self, Acceptor, Offer, Status};
 
 /// Waited when the system has no descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Between two words about that.
+const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
 /// The handshakes under way at all addresses, seen by all of them.
 pub(super) type Places = Arc<Mutex<Unfinished>>;
 
 pub(super) async fn accept_all(inner: Arc<Inner>, listener: TcpListener, places: Places) {
+    let mut complaint = Complaint::default();
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
@@ -28,10 +31,31 @@ pub(super) async fn accept_all(inner: Arc<Inner>, listener: TcpListener, places:
                 tokio::spawn(accept_or_log(inner.clone(), stream, address, place));
             }
             Err(error) => {
-                tracing::warn!("cannot accept a connection: {error}");
+                if complaint.is_due(Instant::now()) {
+                    tracing::warn!(
+                        "cannot accept connections: {error} (raise the limit of open files)"
+                    );
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// When a listener last said that it cannot accept.
+#[derive(Default)]
+struct Complaint {
+    made_at: Option<Instant>,
+}
+
+impl Complaint {
+    /// Whether it is to be made, for then it is.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.made_at.is_none_or(|at| at + WARNING_PAUSE <= now);
+        if is_due {
+            self.made_at = Some(now);
+        }
+        is_due
     }
 }
 
@@ -141,5 +165,18 @@ impl Inner {
             },
             _ => Status::NotAllowed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listener_that_cannot_accept_says_so_once_a_minute() {
+        let (mut complaint, begin) = (Complaint::default(), Instant::now());
+        let looks = (0..1800).map(|n| begin + ACCEPT_PAUSE * n);
+        let made = looks.filter(|now| complaint.is_due(*now)).count();
+        assert_eq!(made, 3);
     }
 }
