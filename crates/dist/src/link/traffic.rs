@@ -19,7 +19,7 @@ pub struct Traffic {
     pub sent_messages: u64,
     /// Ticks sent.
     pub sent_ticks: u64,
-    /// Bytes that wait to be sent, with what keeping them takes.
+    /// Bytes that wait to be sent, those of lengths included.
     pub queued_bytes: u64,
 }
 

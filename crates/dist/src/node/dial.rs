@@ -27,12 +27,13 @@ impl Node {
     /// hidden.
     ///
     /// Returns at once if there is a link already. While another call dials the
-    /// same node, waits for the end of that and dials itself if it brought no link.
+    /// same node, waits for the end of that, however long it takes, and dials itself if it
+    /// brought no link.
     ///
     /// # Errors
     ///
     /// Says at which step the dial failed; each step has the set-up time-out for
-    /// itself.
+    /// itself. Waiting for others who dial the same node has no limit: put one around it.
     ///
     /// Cancel safe: dropped, it gives up the dial and leaves no trace.
     pub async fn connect(&self, peer: &NodeName, accept_hidden: bool) -> Result<(), ConnectError> {
