@@ -35,7 +35,8 @@ impl Node {
     /// Says at which step the dial failed; each step has the set-up time-out for
     /// itself. Waiting for others who dial the same node has no limit: put one around it.
     ///
-    /// Cancel safe: dropped, it gives up the dial and leaves no trace.
+    /// Cancel safe: dropped, it gives up the dial and leaves no trace. While it is not
+    /// polled the dial goes on, and a link that has come up meanwhile stays.
     pub async fn connect(&self, peer: &NodeName, accept_hidden: bool) -> Result<(), ConnectError> {
         let inner = &self.inner;
         let mut gave_way_at: Option<Instant> = None;
@@ -80,45 +81,62 @@ fn leaves_it_to_the_peer(kind: FailureKind) -> bool {
     matches!(kind, Simultaneous | AlreadyLinked | Superseded)
 }
 
-/// Takes a dial off the table however it ends, also when its caller drops it.
-struct DialGuard<'a> {
-    inner: &'a Inner,
-    peer: &'a NodeName,
+/// Takes a dial off the table and ends it. Its task has one, for however it ends, and so
+/// has its caller, who may drop it.
+#[derive(Clone)]
+struct DialGuard {
+    inner: Arc<Inner>,
+    peer: NodeName,
     attempt: Attempt,
 }
 
-impl Drop for DialGuard<'_> {
+impl Drop for DialGuard {
     fn drop(&mut self) {
         let mut links = self.inner.links();
-        links.table.end_dial(self.peer, self.attempt);
-        links.dials.remove(&self.attempt.0);
+        links.table.end_dial(&self.peer, self.attempt);
+        links.cancel_dial(self.attempt);
         drop(links);
         self.inner.note_change();
     }
 }
 
+impl DialGuard {
+    /// Dials until it is told to end.
+    async fn carry(self, cancelled: CancellationToken, accept_hidden: bool) -> Result<(), Failure> {
+        let inner = &self.inner;
+        tokio::select! {
+            biased;
+            () = cancelled.cancelled() => Err(superseded()),
+            () = inner.stopped.cancelled() => {
+                Err(Failure::new(FailureKind::ClosedByUs, "this node stops"))
+            }
+            outcome = inner.dial(&self.peer, self.attempt, accept_hidden) => outcome,
+        }
+    }
+}
+
 impl Inner {
+    /// In a task of its own: others wait for a dial, and must not have to wait until its
+    /// caller is polled again.
     async fn dial_once(
         self: &Arc<Self>,
         peer: &NodeName,
         attempt: Attempt,
         accept_hidden: bool,
     ) -> Result<(), Failure> {
-        let _guard = DialGuard {
-            inner: self,
-            peer,
+        let guard = DialGuard {
+            inner: self.clone(),
+            peer: peer.clone(),
             attempt,
         };
         let cancelled = CancellationToken::new();
         self.links().dials.insert(attempt.0, cancelled.clone());
-        tokio::select! {
-            biased;
-            () = cancelled.cancelled() => Err(superseded()),
-            () = self.stopped.cancelled() => {
-                Err(Failure::new(FailureKind::ClosedByUs, "this node stops"))
-            }
-            outcome = self.dial(peer, attempt, accept_hidden) => outcome,
-        }
+        let dial = guard.clone().carry(cancelled, accept_hidden);
+        let lost = |error| {
+            let detail = format!("its task has ended: {error}");
+            Failure::new(FailureKind::ClosedByUs, detail)
+        };
+        tokio::spawn(dial).await.map_err(lost)?
     }
 
     async fn dial(

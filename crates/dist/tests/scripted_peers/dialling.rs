@@ -10,6 +10,8 @@ use crate::stage::{
     HIDDEN, Stage, VISIBLE, accept_with, acknowledge, challenge_frame, name, status, with_name,
 };
 
+const LIMIT: Duration = Duration::from_secs(10);
+
 #[tokio::test]
 async fn dial_goes_through_with_every_status_that_allows_it() {
     let statuses: [(&str, Option<&[u8]>); 3] = [
@@ -347,6 +349,62 @@ async fn nobody_of_our_host_is_looked_for_at_our_own_port() {
     stage.node.set_peers(peers);
     let dialled = stage.node.connect(&peer, false).await;
     assert_eq!(dialled.unwrap_err().kind(), FailureKind::Refused);
+}
+
+/// As within a task that sends in a `select!` and then sends again.
+#[tokio::test]
+async fn dial_goes_on_and_ends_while_nobody_polls_its_caller() {
+    for says in ["ok", "not_allowed"] {
+        let stage = Stage::set_with(|config| config.setup_timeout = LIMIT).await;
+        let peer = name("peer@127.0.0.1");
+        let mut first = std::pin::pin!(stage.node.connect(&peer, false));
+        tokio::select! {
+            biased;
+            dialled = &mut first => panic!("over: {dialled:?}"),
+            () = std::future::ready(()) => {}
+        }
+        let script = async {
+            if says != "ok" {
+                let mut refused = stage.peer.accept().await;
+                refused.receive().await.unwrap();
+                refused.send(&status(says)).await;
+            }
+            accept_with(&stage, status("ok"), None).await
+        };
+        let both = async { tokio::join!(stage.node.connect(&peer, false), script) };
+        let (connected, _link) = tokio::time::timeout(LIMIT, both).await.expect(says);
+        connected.unwrap();
+    }
+}
+
+/// What carries a link is what the node was started on, not what its caller runs on.
+#[test]
+fn link_outlives_the_runtime_that_dialled() {
+    let carrying = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let passing = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let stage = carrying.block_on(Stage::set());
+    let (node, peer) = (stage.node.clone(), name("peer@127.0.0.1"));
+    let script = carrying.spawn(async move {
+        let link = accept_with(&stage, status("ok"), None).await;
+        (stage, link)
+    });
+    passing.block_on(node.connect(&peer, false)).unwrap();
+    drop(passing);
+    carrying.block_on(async {
+        let (_stage, mut link) = script.await.unwrap();
+        let mailbox = node.mailbox().unwrap();
+        let hello = pgmesh_dist::terms::Term::from(eetf::Atom::from("hello"));
+        mailbox.send(("any", &peer), &hello).await.unwrap();
+        let length = tokio::time::timeout(LIMIT, link.receive_raw(4)).await;
+        assert!(length.expect("nothing is sent").is_some(), "it is closed");
+    });
 }
 
 #[tokio::test]
