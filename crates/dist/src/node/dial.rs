@@ -136,7 +136,7 @@ impl Inner {
             let detail = format!("its task has ended: {error}");
             Failure::new(FailureKind::ClosedByUs, detail)
         };
-        tokio::spawn(dial).await.map_err(lost)?
+        self.spawn(dial).await.map_err(lost)?
     }
 
     async fn dial(

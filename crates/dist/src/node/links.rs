@@ -43,7 +43,7 @@ impl Inner {
             return false;
         }
         let inner = Arc::clone(self);
-        tokio::spawn(async move {
+        self.spawn(async move {
             let (stream, received) = stream.into_parts();
             let handle = |body: Body<'_>| inner.on_body(link, &sender, body);
             let failure = task.run(stream, received, handle).await;
@@ -205,7 +205,7 @@ mod tests {
     fn linked() -> (Mailbox, LinkSender, LinkTask) {
         let name: NodeName = "m@h".parse().unwrap();
         let config = NodeConfig::new(name.clone(), Cookie::new("c"));
-        let (node, _events) = Node::build(config, Some(Identity { name, creation: 5 }));
+        let (node, _events) = Node::build(config, Some(Identity { name, creation: 5 }), None);
         let (sender, task) = link::open(&node.inner.config.link_config(), &node.inner.queued);
         node.inner.links().senders.insert(LINK, sender.clone());
         (node.mailbox().unwrap(), sender, task)

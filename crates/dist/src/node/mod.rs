@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use pgmesh_name::{AllowList, NodeName, PeerAddress, PeerMap};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -276,6 +277,9 @@ struct Inner {
     tls: Option<Contexts>,
     queued: TotalQueued,
     stopped: CancellationToken,
+    /// What the node was started on. A dynamic one has none: each of its links is carried
+    /// by the runtime of whoever dials.
+    runtime: Option<Handle>,
 }
 
 #[derive(Default)]
@@ -336,9 +340,9 @@ impl Node {
     /// Who does not register ([`NodeConfig::registers`]) should listen where others
     /// expect it. Without an EPMD it starts all the same and registers as soon as there is
     /// one ([`NodeEvent::Registered`] tells). Must be called within a tokio
-    /// runtime, which carries the node and has to be driven for as long as it has links. Who
-    /// does not read the events should drop them: they wait without bound, and strangers
-    /// cause some of them.
+    /// runtime, which carries the node and all its links, whoever dials, and has to be driven
+    /// for as long. Who does not read the events should drop them: they wait without bound,
+    /// and strangers cause some of them.
     ///
     /// # Errors
     ///
@@ -353,7 +357,7 @@ impl Node {
             name: config.name.clone(),
             creation: first.creation(),
         };
-        let (node, events) = Self::build(config, Some(identity));
+        let (node, events) = Self::build(config, Some(identity), Some(Handle::current()));
         let places = Places::default();
         for listener in listeners {
             let (inner, places) = (node.inner.clone(), places.clone());
@@ -368,12 +372,17 @@ impl Node {
     /// A node that only dials: no listener, no EPMD, and a name that the first
     /// peer invents for it (OTP 24 and later). For tools that live for one call.
     ///
-    /// `config.name` gives the host part of that name.
+    /// `config.name` gives the host part of that name. What it dials is carried by the
+    /// runtime of the call that dials.
     pub fn dynamic(config: NodeConfig) -> (Self, NodeEvents) {
-        Self::build(config, None)
+        Self::build(config, None, None)
     }
 
-    fn build(config: NodeConfig, identity: Option<Identity>) -> (Self, NodeEvents) {
+    fn build(
+        config: NodeConfig,
+        identity: Option<Identity>,
+        runtime: Option<Handle>,
+    ) -> (Self, NodeEvents) {
         let (events, receiver) = mpsc::unbounded_channel();
         let cookies = Cookies::new(config.cookie.clone(), config.peer_cookies.clone());
         let inner = Inner {
@@ -392,6 +401,7 @@ impl Node {
             port_lookups: PortLookups::default(),
             queued: TotalQueued::default(),
             stopped: CancellationToken::new(),
+            runtime,
         };
         let inner = Arc::new(inner);
         (Self { inner }, receiver)
@@ -494,6 +504,17 @@ impl Node {
 }
 
 impl Inner {
+    /// Has the runtime that the node was started on carry what outlives its caller.
+    fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match &self.runtime {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
+        }
+    }
+
     /// The lock is held for a look or a change, never across an await.
     fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)

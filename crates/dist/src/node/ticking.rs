@@ -10,12 +10,12 @@ use super::{Inner, Links};
 use crate::link::{INTENSITY, LinkSender};
 
 impl Inner {
-    /// Has the clock run while there are links. Under the lock, with each new one: the
-    /// runtime that carried the clock may be gone.
+    /// Has the clock run while there are links. Under the lock, with each new one: where a
+    /// node has no runtime of its own, the one that carried the clock may be gone.
     pub(super) fn keep_ticking(self: &Arc<Self>, links: &mut Links) {
         if links.clock.as_ref().is_none_or(JoinHandle::is_finished) {
             let period = self.config.net_ticktime / INTENSITY;
-            links.clock = Some(tokio::spawn(tick(Arc::downgrade(self), period)));
+            links.clock = Some(self.spawn(tick(Arc::downgrade(self), period)));
         }
     }
 
