@@ -160,7 +160,7 @@ table! {
     SENT_TICKS = Metric::counter("pgmesh_sent_ticks_total",
         "Ticks sent over links");
     QUEUED_BYTES = Metric::gauge("pgmesh_queued_bytes",
-        "Bytes that wait to be sent over all links, with what keeping them takes");
+        "Bytes that wait to be sent over all links");
     NODE_RECEIVED_BYTES = Metric::counter("pgmesh_node_received_bytes_total",
         "Bytes received over the present link to a node").by_node();
     NODE_SENT_BYTES = Metric::counter("pgmesh_node_sent_bytes_total",
