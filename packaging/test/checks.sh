@@ -3,11 +3,15 @@
 
 passed=0 failed=0
 
-# check WHAT COMMAND...: a test. It runs in a subshell that ends at the first failure.
+# check WHAT COMMAND...: a test. It runs in a subshell that ends at the first failure, which
+# it would not where `||` or `if` looks at how it ends.
 check() {
-	local what=$1 status=0
+	local what=$1 status
 	shift
-	("$@") >"$SCRATCH/check.log" 2>&1 || status=$?
+	set +e
+	(set -e; "$@") >"$SCRATCH/check.log" 2>&1
+	status=$?
+	set -e
 	if ((status == 0)); then
 		echo "ok    $what"
 		((passed += 1))

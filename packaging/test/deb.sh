@@ -7,7 +7,6 @@ lintian_has_no_errors() {
 
 # As for root beside the service, and not for a user with a cookie of his own.
 settings_are_good() {
-	set -e
 	local folder=$SCRATCH/installed/etc/pgmesh
 	(umask 077 && echo a_cookie >"$folder/cookie")
 	HOME=/nonexistent "$SCRATCH/installed/usr/bin/pgmesh" validate "$folder/pgmesh.toml" | tee "$SCRATCH/validated"
@@ -15,10 +14,11 @@ settings_are_good() {
 }
 
 pages_are_there() {
-	set -e
-	local command
+	local command all
 	[[ -s $SCRATCH/installed/usr/share/man/man1/pgmesh.1.gz ]]
-	for command in $(commands); do
+	all=$(commands)
+	[[ $all == *rpc* ]]
+	for command in $all; do
 		[[ -s $SCRATCH/installed/usr/share/man/man1/pgmesh-$command.1.gz ]] || { echo "$command"; return 1; }
 	done
 }
@@ -29,7 +29,6 @@ commands() {
 }
 
 pages_are_well_formed() {
-	set -e
 	local page
 	for page in "$SCRATCH"/installed/usr/share/man/man1/*; do
 		man --warnings -l "$page" 2>>"$SCRATCH/man" >/dev/null
