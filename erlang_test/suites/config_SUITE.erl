@@ -191,6 +191,12 @@ level_of_the_log(Config) ->
 	_ = eventually(fun() -> logged(Daemon, "log is now debug, was warn") end, ?BOUND_MS),
 	_ = lab:notify(Lab, ?A),
 	_ = eventually(fun() -> logged(Daemon, " INFO heard a@127.0.0.1") end, ?BOUND_MS),
+	%% All is taken over at once, and this can be seen.
+	ok = change(Lab, Daemon, [{"log", "\"warn\""}, {"introduce", "\"none\""}]),
+	_ = eventually(fun() -> introduces(Daemon) =:= <<"none">> end, ?BOUND_MS),
+	_ = lab:notify(Lab, ?B),
+	_ = eventually(fun() -> pgmesh:member(Lab, Daemon, ?B) =/= unknown end, ?BOUND_MS),
+	false = logged(Daemon, "heard b@127.0.0.1"),
 	ok.
 
 %% Tests: reloads that change nothing.
@@ -277,6 +283,10 @@ leads(Daemon) ->
 		#{<<"leader">> := Leads} -> Leads;
 		Other -> Other
 	end.
+
+introduces(Daemon) ->
+	#{<<"scopes">> := #{<<"introduce">> := Scope}} = control_socket:get(Daemon, "/api/v1/status"),
+	Scope.
 
 hears(Lab, Daemon) ->
 	case pgmesh:postgres_state(Lab, Daemon) of

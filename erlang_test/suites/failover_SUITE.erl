@@ -47,10 +47,9 @@ primary_freezes_and_standby_takes_over(Config) ->
 	ct:comment("The primary freezes, the standby is promoted: a silent first host is passed over."),
 	#{postgres := Primary} = Lab = lab:from(Config),
 	{Standby, World} = start_with_standby(Lab, "?target_session_attrs=read-write"),
-	#{watch := Watch} = World,
 	ok = scratch_postgres:freeze(Primary, everything),
 	ok = survival:cannot_hear(World, ?NOTICES_DEAFNESS_MS),
-	_ = eventually(fun() -> lists:member(<<"deaf">>, status_watch:kinds(Watch)) end, ?BOUND_MS),
+	_ = eventually(fun() -> survival:has_failed(World, <<"deaf">>) end, ?BOUND_MS),
 	ok = holds(fun() -> survival:is_away(World) end, 3000),
 	do_take_over(World, Standby).
 

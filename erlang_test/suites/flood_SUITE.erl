@@ -105,7 +105,7 @@ do_flood(Config, Name) ->
 		?NEWCOMERS, lists:max(Without), lists:max(With), Peak]),
 	true = lists:max(With) < ?JOIN_BOUND_MS,
 	true = Peak < ?MAX_MB,
-	_ = links:complete(Lab, Daemon, Newcomers),
+	_ = eventually(fun() -> links:complete(Lab, Daemon, Newcomers) end, ?BOUND_MS),
 	ok.
 
 newcomer(N) ->

@@ -199,7 +199,7 @@ descriptors(#{process := Process}) ->
 %% What opening it says to somebody else.
 as_another_user(#{directory := Directory} = Lab, Socket) ->
 	Script = "use IO::Socket::UNIX; print IO::Socket::UNIX->new(Peer => shift) ? qq(connected\\n) : qq($!\\n)",
-	{Program, Args} = unprivileged:command(["perl", "-e", Script, Socket]),
+	{Program, Args} = unprivileged:other_user(["perl", "-e", Script, Socket]),
 	Output = filename:join(Directory, "another-user.out"),
 	Process = lab:start(Lab, {os_process, start_link, [#{program => Program, args => Args,
 		directory => "/", stdout => Output, stderr => Output, env => []}]}),

@@ -66,7 +66,7 @@ line_dies_while_a_session_is_proven(Config) ->
 	survival:ends_well(World).
 
 one_connection_is_enough(Config) ->
-	ct:comment("A role that may have a single connection hears, directly and through something."),
+	ct:comment("A role that may have a single connection hears, and hears again once that was cut."),
 	#{postgres := Postgres} = Lab = lab:from(Config),
 	[] = lab:query(Lab, "CREATE ROLE narrow LOGIN CONNECTION LIMIT 1"),
 	Line = shaky_line:start(Lab, port(Postgres)),

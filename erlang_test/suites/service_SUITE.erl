@@ -15,7 +15,7 @@ suite() ->
 	[{timetrap, {minutes, 1}}].
 
 all() ->
-	[starts_without_postgres, status_follows_the_mesh, pings_end_with_the_loop,
+	[starts_without_postgres, status_follows_the_mesh, pings_end_while_it_stands_still,
 		epmd_does_not_speak_for_us, tells_of_a_reload, tells_that_it_is_stopping, answers_until_goodbye_is_said,
 		streams_end_with_the_daemon, second_signal_ends_at_once].
 
@@ -54,8 +54,8 @@ status_follows_the_mesh(Config) ->
 	_ = eventually(fun() -> says_last(Manager, <<"STATUS">>, <<"1 node up; Postgres listening">>) end, ?BOUND_MS),
 	ok.
 
-pings_end_with_the_loop(Config) ->
-	ct:comment("WATCHDOG=1 comes while the loop turns, and no more once it is stuck."),
+pings_end_while_it_stands_still(Config) ->
+	ct:comment("WATCHDOG=1 comes while the daemon runs, and no more while it is stopped."),
 	Lab = lab:from(Config),
 	Manager = service_manager:open(Lab),
 	Daemon = pgmesh:start(Lab, #{env => service_manager:environment(Manager, ?WATCHDOG_MS)}),

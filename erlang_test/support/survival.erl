@@ -6,7 +6,7 @@
 -module(survival).
 
 -export([linked/1, linked/2, launched/2, database_url/2, database_url/3]).
--export([is_away/1, is_listening/1, error_kind/1]).
+-export([is_away/1, is_listening/1, error_kind/1, has_failed/2]).
 -export([cannot_hear/1, cannot_hear/2, can_hear/1]).
 -export([hears_again/2, ends_well/1, ends_well/2, was_true/1]).
 
@@ -80,6 +80,13 @@ is_listening(World) ->
 		#{<<"postgres">> := #{<<"state">> := <<"listening">>}} -> true;
 		Other -> Other
 	end.
+
+%% Whether its session has failed in this way by now, though it may hear again: the status
+%% says so for a tenth of a second.
+-spec has_failed(world(), binary()) -> boolean().
+has_failed(#{daemon := Daemon}, Kind) ->
+	Series = <<"pgmesh_postgres_failures_total{kind=\"", Kind/binary, "\"}">>,
+	scrape:value(Daemon, Series) > 0.
 
 %% The kind of what is wrong with Postgres now, or none.
 -spec error_kind(world()) -> binary() | none | term().

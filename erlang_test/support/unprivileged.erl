@@ -3,7 +3,7 @@
 %% Root runs them as the user postgres; anybody else runs them as himself.
 -module(unprivileged).
 
--export([command/1, give/1]).
+-export([command/1, other_user/1, give/1]).
 
 %% A program with its arguments, as it has to be started. A change of user undoes
 %% the leash's pdeathsig, hence it is said once more.
@@ -13,6 +13,14 @@ command([Program | Args]) ->
 		true -> {"setpriv", ["--reuid", "postgres", "--regid", "postgres", "--init-groups",
 			"--pdeathsig", "QUIT", "--", Program | Args]};
 		false -> {Program, Args}
+	end.
+
+%% The same as somebody who is not us, whoever we are.
+-spec other_user([string()]) -> {string(), [string()]}.
+other_user(Command) ->
+	case is_root() of
+		true -> command(Command);
+		false -> {"sudo", ["-n", "-u", "nobody", "--" | Command]}
 	end.
 
 %% Makes a file or directory theirs.
