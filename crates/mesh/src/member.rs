@@ -161,13 +161,13 @@ impl Member {
         self.hold.is_some()
     }
 
+    /// Unless it leaves.
     pub(crate) fn may_be_announced(&self) -> bool {
-        let stays = !self.is_leaving() && !self.stopping && self.hold.is_none();
-        !self.hidden && self.is_allowed && stays
+        !self.hidden && self.is_allowed && !self.stopping && self.hold.is_none()
     }
 
     /// Whether the last that was said for it was goodbye.
-    pub(crate) fn is_leaving(&self) -> bool {
+    pub(crate) fn has_left(&self) -> bool {
         self.left_at.is_some()
     }
 
@@ -205,7 +205,7 @@ impl Member {
     pub(crate) fn state_without_link(&self, otherwise: State) -> State {
         if self.hold.is_some() {
             State::Held
-        } else if self.is_leaving() {
+        } else if self.has_left() {
             State::Left
         } else {
             otherwise
@@ -249,7 +249,7 @@ impl Member {
     /// Who said goodbye is left alone until it is heard again; who is configured may
     /// never be heard.
     pub(crate) fn dial_again_at(&mut self, at: Time) {
-        let stays = !self.is_leaving() || self.is_configured;
+        let stays = !self.has_left() || self.is_configured;
         self.next_dial_at = Some(at).filter(|_| stays && self.hold.is_none());
     }
 

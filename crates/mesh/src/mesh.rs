@@ -284,12 +284,13 @@ impl Mesh {
         if !known.is_some_and(|member| matches!(member.state, State::Up(_))) {
             self.admit(name);
         }
+        self.doubt_goodbye(name);
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
         member.on_seen(self.now);
         // Others may see for a while who has said goodbye.
-        if member.is_idle() && !member.is_leaving() {
+        if member.is_idle() && !member.has_left() {
             member.pull_dial_forward(self.now);
             self.attend(name);
         }
@@ -311,7 +312,7 @@ impl Mesh {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        if member.is_leaving() {
+        if member.has_left() {
             return;
         }
         member.on_goodbye(self.now);
@@ -320,21 +321,18 @@ impl Mesh {
         self.reschedule(name);
     }
 
-    /// Whether goodbye was said for it so long ago that, as it is still there, it meant
-    /// nothing: anybody can say it for a living node.
-    fn outlives_goodbye(&self, member: &Member) -> bool {
-        let outlives = |at: Time| self.now.since(at) >= self.config.expiry;
-        member.left_at.is_some_and(outlives)
+    /// Whether goodbye was said for it a short time ago. Anybody can say that for a living
+    /// node: who is still there long after has not left.
+    fn is_leaving(&self, member: &Member) -> bool {
+        let is_recent = |at: Time| self.now.since(at) < self.config.expiry;
+        member.left_at.is_some_and(is_recent)
     }
 
-    /// A link that stands says otherwise.
-    fn doubt_goodbyes(&mut self) {
-        let is_doubtful = |m: &Member| matches!(m.state, State::Up(_)) && self.outlives_goodbye(m);
-        let doubtful = self.members.iter().filter(|(_, m)| is_doubtful(m));
-        for name in doubtful.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            if let Some(member) = self.members.get_mut(&name) {
-                member.left_at = None;
-            }
+    /// A node that is still there, or was until now.
+    fn doubt_goodbye(&mut self, name: &NodeName) {
+        let leaves = self.members.get(name).map(|member| self.is_leaving(member));
+        if let Some(member) = self.members.get_mut(name).filter(|_| leaves == Some(false)) {
+            member.left_at = None;
         }
     }
 
@@ -474,12 +472,14 @@ impl Mesh {
         if member.state != State::Up(link) {
             return;
         }
+        let hidden = member.hidden;
+        self.doubt_goodbye(name);
         self.events.push_back(Event::NodeDown {
             name: name.clone(),
-            hidden: member.hidden,
+            hidden,
             failure: failure.clone(),
         });
-        let is_visitor = member.is_visitor();
+        let is_visitor = self.members.get(name).is_some_and(Member::is_visitor);
         // Pairs are known by its place, which it may lose here.
         self.stop_watching(name);
         // A remote shell or another tool that came by itself and has left, or a
@@ -567,7 +567,6 @@ impl Mesh {
     }
 
     fn announce(&mut self) {
-        self.doubt_goodbyes();
         if self.config.announce != AnnounceScope::None {
             let names = self.names_to_announce();
             self.actions.push_back(Action::Announce(names));

@@ -144,3 +144,36 @@ fn without_a_channel_who_came_and_went_is_forgotten_in_the_end() {
     assert_eq!(mesh.members().count(), 0);
     assert_eq!(mesh.poll_timeout(), None, "nothing is left to do");
 }
+
+#[test]
+fn node_that_others_see_long_after_its_goodbye_is_dialled_again() {
+    let mut mesh = with_one_that_only_others_see();
+    mesh.handle(at(11), Input::HeardGoodbye(name("b@h3")));
+    let state = |mesh: &Mesh| mesh.member(&name("b@h3")).unwrap().state();
+    let seen = |mesh: &mut Mesh, now| {
+        let edge = Input::EdgeUp {
+            name: name("a@h2"),
+            link: LinkId(1),
+            peer: name("b@h3"),
+        };
+        mesh.handle(at(now), edge);
+    };
+    seen(&mut mesh, 40);
+    assert_eq!(state(&mesh), State::Left, "it may take its time to leave");
+    seen(&mut mesh, 80);
+    assert!(matches!(state(&mesh), State::Dialing(_)));
+}
+
+#[test]
+fn link_that_outlived_a_goodbye_is_dialled_again_once_it_is_lost() {
+    for (lost_at, expected) in [(20, State::Left), (80, State::Down)] {
+        let mut mesh = mesh(true);
+        mesh.handle(at(0), Input::PostgresUp);
+        link_up(&mut mesh, at(0), "a@h2", 1);
+        mesh.handle(at(1), Input::HeardGoodbye(name("a@h2")));
+        // Nothing is announced meanwhile.
+        mesh.handle(at(2), Input::PostgresDown);
+        link_down(&mut mesh, at(lost_at), "a@h2", 1);
+        assert_eq!(mesh.member(&name("a@h2")).unwrap().state(), expected);
+    }
+}

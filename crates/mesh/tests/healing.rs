@@ -194,6 +194,23 @@ fn held_node_is_left_alone_until_it_is_released() {
 }
 
 #[test]
+fn goodbye_does_not_end_a_hold() {
+    with_seed(1, &Setup::sidecars(3), |world| {
+        world.run_for(10 * SECOND);
+        world.plan(world.now, Op::SayGoodbye(2));
+        world.plan(world.now + SECOND, Op::Hold(2, 2));
+        world.run_for(150 * SECOND);
+        let mesh = world.daemons[2].as_ref().unwrap().mesh();
+        assert_eq!(
+            mesh.members()
+                .filter(|(_, member)| member.is_held())
+                .count(),
+            1
+        );
+    });
+}
+
+#[test]
 fn hold_ends_with_the_life_of_the_node_on_our_host() {
     with_seed(1, &Setup::sidecars(3), |world| {
         let held = |world: &World| {

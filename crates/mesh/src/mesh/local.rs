@@ -47,8 +47,7 @@ impl Mesh {
         listed.remove(&self.config.own);
         for name in &listed {
             let is_new = self.locals.names.insert(name.clone());
-            let member = self.members.get(name);
-            if is_new || member.is_some_and(|member| self.outlives_goodbye(member)) {
+            if is_new {
                 self.on_local_found(name);
             }
             self.learn(name);
@@ -111,7 +110,8 @@ impl Mesh {
     /// said becomes an atom on every node that hears it.
     pub(super) fn names_to_announce(&self) -> Vec<NodeName> {
         let is_good = |(name, member): &(&NodeName, &Member)| {
-            self.runs_here(name) && member.is_proven() && member.may_be_announced()
+            let stays = member.is_proven() && !self.is_leaving(member);
+            self.runs_here(name) && stays && member.may_be_announced()
         };
         let locals = self.members.iter().filter(is_good);
         let locals = locals.map(|(name, _)| name.clone());
