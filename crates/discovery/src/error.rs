@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::DbError;
 
+use crate::backoff::Trouble;
 use crate::tls::TlsProblem;
 
 /// The kind of trouble: a label from a closed set.
@@ -83,6 +84,18 @@ impl PostgresErrorKind {
         Self::QueueFull,
         Self::Deaf,
     ];
+
+    fn trouble(self) -> Trouble {
+        match self {
+            Self::Timeout => Trouble::Silent,
+            Self::TlsRequired
+            | Self::ClientCertificate
+            | Self::NotPermitted
+            | Self::Authentication
+            | Self::UnknownDatabase => Trouble::Refused,
+            _ => Trouble::Away,
+        }
+    }
 
     /// The label.
     pub fn as_str(self) -> &'static str {
@@ -168,6 +181,7 @@ pub struct PostgresError {
     kind: PostgresErrorKind,
     detail: String,
     said_by_server: bool,
+    trouble: Trouble,
 }
 
 impl PostgresError {
@@ -191,6 +205,7 @@ impl PostgresError {
             kind,
             detail: detail.into(),
             said_by_server: false,
+            trouble: kind.trouble(),
         }
     }
 
@@ -227,18 +242,33 @@ impl PostgresError {
     /// Of several servers: told of all, with the kind of the one that got furthest.
     pub(crate) fn and(self, other: Self) -> Self {
         let detail = format!("{}; {}", self.detail, other.detail);
+        let refused_by_all = [self.trouble, other.trouble] == [Trouble::Refused; 2];
         let furthest = if other.kind > self.kind { other } else { self };
-        Self { detail, ..furthest }
+        let trouble = match furthest.trouble {
+            // One of the others may come back.
+            Trouble::Refused if !refused_by_all => Trouble::Away,
+            trouble => trouble,
+        };
+        Self {
+            detail,
+            trouble,
+            ..furthest
+        }
+    }
+
+    /// As far as waiting for another attempt goes.
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.trouble
     }
 }
 
 impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> Self {
         if let Some(said) = error.as_db_error() {
+            let detail = format!("the server says: {}", said.message());
             return Self {
-                kind: kind_of_server_error(said),
-                detail: format!("the server says: {}", said.message()),
                 said_by_server: true,
+                ..Self::new(kind_of_server_error(said), detail)
             };
         }
         let source = error.source();
@@ -369,6 +399,20 @@ mod tests {
                 .iter()
                 .all(|k| !k.remedy().is_empty())
         );
+    }
+
+    #[test]
+    fn server_that_says_no_does_not_make_us_wait_for_one_that_may_come_back() {
+        let error = |kind| PostgresError::new(kind, "");
+        let (refused, away) = (
+            || error(PostgresErrorKind::Authentication),
+            || error(PostgresErrorKind::Unreachable),
+        );
+        assert_eq!(refused().and(refused()).trouble(), Trouble::Refused);
+        for both in [refused().and(away()), away().and(refused())] {
+            assert_eq!(both.trouble(), Trouble::Away);
+            assert_eq!(both.and(refused()).trouble(), Trouble::Away);
+        }
     }
 
     #[test]

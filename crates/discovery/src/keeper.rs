@@ -204,7 +204,7 @@ async fn keep(mut keeper: Keeper) {
             End::Outdated => continue,
             End::Failed(error) => error,
         };
-        let wait = backoff.next_wait(error.kind());
+        let wait = backoff.next_wait(error.trouble());
         if keeper.events.send(Event::Down(error)).await.is_err() {
             return;
         }
