@@ -217,6 +217,10 @@ mod tests {
         assert_eq!(shown("keks").as_deref(), Some("keks"));
         write(&"x".repeat(80));
         assert_eq!(shown(&"x".repeat(63)), None, "as Postgres cuts it");
+        let needed = "name = 'a@h'\ncookie-file = 'cookie'\n";
+        write("keks");
+        let of_no_use = read(&folder, &format!("channel = 'keks'\n{needed}"));
+        assert!(!of_no_use.raw.summary().contains("keks"));
     }
 
     #[test]

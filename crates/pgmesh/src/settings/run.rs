@@ -140,13 +140,10 @@ impl RunSettings {
         }
     }
 
-    /// A channel that shows the cookie is not shown where it was given, either.
+    /// A channel that shows the cookie is not shown where it was given, of use or not.
     fn keep_cookie_secret(mut self) -> Self {
-        if self
-            .database
-            .as_ref()
-            .is_some_and(|d| d.channel_from_cookie)
-        {
+        let given = self.raw.get("channel");
+        if given.is_some_and(|given| shows_cookie(&given.text, &self.cookie)) {
             self.raw.keep_secret("channel");
         }
         self
@@ -369,7 +366,8 @@ impl Reader<'_> {
         }
         let conninfo = self.conninfo(url.map_or("", |url| &url.text), &environment);
         let channel = self.channel(cookie?)?;
-        let channel_from_cookie = self.is_from_cookie(&channel, cookie?);
+        let (given, cookie) = (self.raw.get("channel"), cookie?);
+        let channel_from_cookie = given.is_none_or(|given| shows_cookie(&given.text, cookie));
         let conninfo = conninfo?;
         let warnings = conninfo.warnings().iter();
         let warnings = warnings.map(|message| Warning::new("database_url", OF_DATABASE, message));
@@ -381,16 +379,6 @@ impl Reader<'_> {
             channel_from_cookie,
         };
         Some((Some(database), warnings))
-    }
-
-    /// Whoever gives it may have copied it from what Postgres shows of a node without a
-    /// channel of its own: then it shows the cookie all the same.
-    fn is_from_cookie(&self, channel: &Channel, cookie: &Cookie) -> bool {
-        let given = self.raw.get("channel");
-        let cookie = cookie.expose();
-        let made = Channel::from_cookie(cookie);
-        given.is_none_or(|given| *given.text == cookie)
-            || made.is_ok_and(|made| made.as_str() == channel.as_str())
     }
 
     fn conninfo(&mut self, text: &str, environment: &Environment) -> Option<Conninfo> {
@@ -614,6 +602,15 @@ fn unknown_variables() -> impl Iterator<Item = Warning> {
 pub(crate) fn short_host() -> String {
     let host = gethostname::gethostname().to_string_lossy().into_owned();
     host.split('.').next().unwrap_or("localhost").to_owned()
+}
+
+/// Whether a channel was copied from what Postgres shows of a node without one of its own.
+fn shows_cookie(channel: &str, cookie: &Cookie) -> bool {
+    let cookie = cookie.expose();
+    let made = Channel::from_cookie(cookie).ok();
+    let given = Channel::new(channel).ok();
+    let same = |(made, given): (Channel, Channel)| made.as_str() == given.as_str();
+    channel == cookie || made.zip(given).is_some_and(same)
 }
 
 #[cfg(test)]
