@@ -28,7 +28,8 @@ pub(super) fn setting(setting: &'static Setting) -> Arg {
 /// How a command finds the daemon.
 pub(super) fn daemon_flags() -> [Arg; 2] {
     [
-        flag("name", "ALIVE@HOST").help("Name of the daemon, where several run (or PGMESH_NAME)"),
+        flag("name", "ALIVE@HOST")
+            .help("Name of the daemon, if it was started with --name (or PGMESH_NAME)"),
         flag("socket", "PATH")
             .help("Control socket of the daemon, if started with --socket (or PGMESH_SOCKET)"),
     ]

@@ -57,7 +57,7 @@ impl Answer {
 
 /// Asks for a page, within five seconds.
 pub(super) fn get(flags: &ArgMatches, page: &str) -> anyhow::Result<Answer> {
-    let client = DaemonClient::new(flags)?;
+    let client = DaemonClient::to_look(flags)?;
     super::block_on(client.within(LIMIT, client.get(page)))
 }
 
@@ -89,11 +89,27 @@ pub(super) struct DaemonClient {
 }
 
 impl DaemonClient {
+    /// The daemon that the flags name, or that has the usual name.
+    ///
     /// # Errors
     ///
     /// When the flags name no node.
     pub(super) fn new(flags: &ArgMatches) -> Result<Self, UsageError> {
-        socket(flags).map(Self::at)
+        let (Named::Exactly(socket) | Named::ByDefault(socket)) = named(flags)?;
+        Ok(Self::at(socket))
+    }
+
+    /// The same; where none has the usual name, the only one that there is. To look, and not
+    /// to change anything or to wait for a daemon to come.
+    ///
+    /// # Errors
+    ///
+    /// When the flags name no node.
+    pub(super) fn to_look(flags: &ArgMatches) -> Result<Self, UsageError> {
+        Ok(Self::at(match named(flags)? {
+            Named::Exactly(socket) => socket,
+            Named::ByDefault(socket) => only_one_or(socket),
+        }))
     }
 
     /// The daemon whose control socket this is.
@@ -147,20 +163,28 @@ impl DaemonClient {
     }
 }
 
-fn socket(flags: &ArgMatches) -> Result<PathBuf, UsageError> {
+/// A daemon's socket.
+enum Named {
+    Exactly(PathBuf),
+    ByDefault(PathBuf),
+}
+
+fn named(flags: &ArgMatches) -> Result<Named, UsageError> {
     let given = |flag: &str, of_settings: &str| {
         let flag = flags.get_one::<String>(flag).cloned();
         flag.or_else(|| variable(of_settings))
     };
     if let Some(path) = given("socket", "PGMESH_SOCKET") {
-        return Ok(PathBuf::from(path));
+        return Ok(Named::Exactly(PathBuf::from(path)));
     }
     let name = given("name", "PGMESH_NAME");
-    let is_given = name.is_some();
+    let named = match name {
+        Some(_) => Named::Exactly,
+        None => Named::ByDefault,
+    };
     let name = name.unwrap_or_else(|| format!("pgmesh@{}", short_host()));
     match name.parse::<NodeName>() {
-        Ok(name) if is_given => Ok(socket_of(&name)),
-        Ok(name) => Ok(only_one_or(socket_of(&name))),
+        Ok(name) => Ok(named(socket_of(&name))),
         Err(error) => Err(UsageError {
             argument: "--name",
             value: name,

@@ -26,7 +26,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ArgMatches;
-use pgmesh_dist::StartError;
 use pgmesh_name::NodeName;
 
 use crate::settings::{ConfigErrors, parse_duration};
@@ -50,19 +49,13 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     // A closed stderr leaves nobody to tell.
     let message = without_controls(&format!("{error:#}"));
     let _ = writeln!(std::io::stderr(), "pgmesh: {message}");
-    if is_configuration(error) {
+    if error.is::<ConfigErrors>() {
         ExitCode::from(EXIT_CONFIG)
     } else if error.is::<UsageError>() {
         ExitCode::from(EXIT_USAGE)
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Whether nothing but other settings, or other files that they name, will help.
-fn is_configuration(error: &anyhow::Error) -> bool {
-    let start = error.downcast_ref::<StartError>();
-    error.is::<ConfigErrors>() || matches!(start, Some(StartError::Tls(_)))
 }
 
 /// A node name that the command line must have; `shown` is how the help calls it.

@@ -3,18 +3,24 @@
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use pgmesh_dist::StartError;
+use pgmesh_dist::TlsFileError;
 
 use super::{print, table};
-use crate::settings::{RawValue, RunSettings, Setting, Warning};
+use crate::settings::{ConfigError, ConfigErrors, RawValue, RunSettings, Setting, Warning};
 
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
     let settings = RunSettings::read(flags)?;
     if let Some(tls) = &settings.tls {
-        tls.check().map_err(StartError::from)?;
+        tls.check().map_err(|error| unusable(&error))?;
     }
     print(describe(&settings))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// For a daemon it is no bad setting: whoever makes the files may come after it.
+fn unusable(error: &TlsFileError) -> ConfigErrors {
+    let remedy = "see that it is there, whole, and ours to read";
+    ConfigError::without_value("TLS between nodes", &error.to_string(), remedy).into()
 }
 
 fn describe(settings: &RunSettings) -> String {

@@ -13,7 +13,7 @@ use super::print;
 use crate::api::shapes::Event;
 
 pub(crate) fn run(flags: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let client = DaemonClient::new(flags)?;
+    let client = DaemonClient::to_look(flags)?;
     let json = flags.get_flag("json");
     let watched = super::block_on(async {
         tokio::select! {
