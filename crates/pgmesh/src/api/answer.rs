@@ -13,10 +13,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connections::InUse;
 
-/// What all answers of a listener may hold together.
+/// What all large answers of a listener may hold together.
 const ROOM: usize = 16 * 1024 * 1024;
-/// What room is counted in. Less than one is nothing.
-const UNIT: usize = 16 * 1024;
+/// What room is counted in. Less than one is nothing: answers of which each connection may
+/// have one, so that nobody who reads slowly keeps a scrape out.
+const UNIT: usize = 128 * 1024;
 /// Handed to the connection at a time.
 const PIECE: usize = 16 * 1024;
 
