@@ -161,9 +161,15 @@ impl Member {
         self.hold.is_some()
     }
 
-    /// Unless it leaves.
-    pub(crate) fn may_be_announced(&self) -> bool {
-        !self.hidden && self.is_allowed && !self.stopping && self.hold.is_none()
+    pub(crate) fn may_be_announced(&self, now: Time, expiry: Duration) -> bool {
+        let stays = !self.is_leaving(now, expiry) && !self.stopping && self.hold.is_none();
+        !self.hidden && self.is_allowed && stays
+    }
+
+    /// Whether goodbye was said for it within this time. Anybody can say that for a living
+    /// node: who is still there long after has not left.
+    pub(crate) fn is_leaving(&self, now: Time, expiry: Duration) -> bool {
+        self.left_at.is_some_and(|at| now.since(at) < expiry)
     }
 
     /// Whether the last that was said for it was goodbye.
@@ -243,6 +249,13 @@ impl Member {
         if self.is_idle() && self.hold.is_none() {
             self.state = State::Left;
             self.next_dial_at = self.next_dial_at.filter(|_| self.is_configured);
+        }
+    }
+
+    /// It is still there, or was until now.
+    pub(crate) fn doubt_goodbye(&mut self, now: Time, expiry: Duration) {
+        if !self.is_leaving(now, expiry) {
+            self.left_at = None;
         }
     }
 

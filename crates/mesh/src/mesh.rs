@@ -1,9 +1,10 @@
 //! The state machine itself: names, dials, links, and what becomes of them. What
 //! the nodes see of each other is in `healing`, this host's nodes in `local`, what
-//! people ask for in `holding`, whom the settings name in `configured`, what new
-//! settings bring in `reconfiguring`.
+//! people ask for in `holding`, who is forgotten in `forgetting`, whom the settings name
+//! in `configured`, what new settings bring in `reconfiguring`.
 
 mod configured;
+mod forgetting;
 mod healing;
 mod holding;
 mod local;
@@ -59,41 +60,14 @@ pub struct Mesh {
     leads: bool,
     last_dial: u64,
     announce_at: Option<Time>,
-    ears: Ears,
+    ears: forgetting::Ears,
     stopping: bool,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
 }
 
-/// In announce intervals: two of them, each as long as jitter makes it. Echoes
-/// further apart leave it open what was said in between.
-const LONGEST_ECHO_GAP: f64 = 2.5;
-
-/// In expiries: how long who falls silent is kept where there is no channel. Nobody would
-/// say the name again after a network's outage.
-const KEPT_WITHOUT_CHANNEL: u32 = 10;
-
 /// Within this, being seen once more tells nothing new.
 const JUST_NOW: Duration = Duration::from_millis(100);
-
-/// Whether we hear, and since when it is proven.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ears {
-    hearing_since: Option<Time>,
-    last_echo_at: Option<Time>,
-}
-
-impl Ears {
-    fn on_echo(&mut self, now: Time, longest_gap: Duration) {
-        let regular = self
-            .last_echo_at
-            .is_some_and(|last| now.since(last) <= longest_gap);
-        if !regular || self.hearing_since.is_none() {
-            self.hearing_since = Some(now);
-        }
-        self.last_echo_at = Some(now);
-    }
-}
 
 impl Mesh {
     /// A mesh that knows nobody yet but those whom the settings name; they are dialled
@@ -116,7 +90,7 @@ impl Mesh {
             leads: false,
             last_dial: 0,
             announce_at: None,
-            ears: Ears::default(),
+            ears: forgetting::Ears::default(),
             stopping: false,
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -209,17 +183,6 @@ impl Mesh {
         counts
     }
 
-    /// While frozen nobody is forgotten: we cannot tell silence from deafness.
-    /// Where there is no channel, there is nothing to be deaf to.
-    pub fn is_frozen(&self) -> bool {
-        self.config.has_channel && !self.hears()
-    }
-
-    /// Whether it is proven that we hear what others say.
-    fn hears(&self) -> bool {
-        self.ears.hearing_since.is_some()
-    }
-
     /// Whether we introduce at once where several daemons may.
     pub fn leads(&self) -> bool {
         self.leads
@@ -284,10 +247,10 @@ impl Mesh {
         if !known.is_some_and(|member| matches!(member.state, State::Up(_))) {
             self.admit(name);
         }
-        self.doubt_goodbye(name);
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
+        member.doubt_goodbye(self.now, self.config.expiry);
         member.on_seen(self.now);
         // Others may see for a while who has said goodbye.
         if member.is_idle() && !member.has_left() {
@@ -319,21 +282,6 @@ impl Mesh {
         self.turns.leave(name);
         self.events.push_back(Event::Goodbye(name.clone()));
         self.reschedule(name);
-    }
-
-    /// Whether goodbye was said for it a short time ago. Anybody can say that for a living
-    /// node: who is still there long after has not left.
-    fn is_leaving(&self, member: &Member) -> bool {
-        let is_recent = |at: Time| self.now.since(at) < self.config.expiry;
-        member.left_at.is_some_and(is_recent)
-    }
-
-    /// A node that is still there, or was until now.
-    fn doubt_goodbye(&mut self, name: &NodeName) {
-        let leaves = self.members.get(name).map(|member| self.is_leaving(member));
-        if let Some(member) = self.members.get_mut(name).filter(|_| leaves == Some(false)) {
-            member.left_at = None;
-        }
     }
 
     /// Shows a name that may not be dialled: a cluster that looks empty for want
@@ -406,21 +354,6 @@ impl Mesh {
         }
     }
 
-    /// The only moment at which names are forgotten where there is a channel: right now we
-    /// know that we hear, and have heard all along.
-    fn on_echo(&mut self) {
-        let gap = self.config.announce_interval.mul_f64(LONGEST_ECHO_GAP);
-        self.ears.on_echo(self.now, gap);
-        if self.stopping {
-            return;
-        }
-        let silent = self.members.iter().filter(|(n, m)| self.is_expired(n, m));
-        let silent: Vec<_> = silent.map(|(name, _)| name.clone()).collect();
-        for name in &silent {
-            self.forget(name);
-        }
-    }
-
     fn on_link_up(&mut self, peer: Peer, link: LinkId) {
         if peer.name == self.config.own {
             return;
@@ -466,20 +399,19 @@ impl Mesh {
     }
 
     fn on_link_down(&mut self, name: &NodeName, link: LinkId, failure: Failure) {
-        let Some(member) = self.members.get(name) else {
+        let Some(member) = self.members.get_mut(name) else {
             return;
         };
         if member.state != State::Up(link) {
             return;
         }
-        let hidden = member.hidden;
-        self.doubt_goodbye(name);
+        member.doubt_goodbye(self.now, self.config.expiry);
         self.events.push_back(Event::NodeDown {
             name: name.clone(),
-            hidden,
+            hidden: member.hidden,
             failure: failure.clone(),
         });
-        let is_visitor = self.members.get(name).is_some_and(Member::is_visitor);
+        let is_visitor = member.is_visitor();
         // Pairs are known by its place, which it may lose here.
         self.stop_watching(name);
         // A remote shell or another tool that came by itself and has left, or a
@@ -519,14 +451,6 @@ impl Mesh {
         }
         self.reschedule(name);
         self.forget_unheard(name);
-    }
-
-    /// Where there is no channel, nothing but dials shows that somebody is gone.
-    fn forget_unheard(&mut self, name: &NodeName) {
-        let is_gone = |member: &Member| self.is_expired(name, member);
-        if !self.config.has_channel && self.members.get(name).is_some_and(is_gone) {
-            self.forget(name);
-        }
     }
 
     fn on_postgres_up(&mut self) {
@@ -653,36 +577,6 @@ impl Mesh {
             self.turns.ended(dial);
             self.actions.push_back(Action::CancelDial(dial));
         }
-    }
-
-    /// Whether an idle member has been silent for the expiry while we could hear, and
-    /// nobody is connected to it.
-    fn is_expired(&self, name: &NodeName, member: &Member) -> bool {
-        let Some((since, expiry)) = self.silence(member) else {
-            return false;
-        };
-        let may_be_forgotten = !member.is_configured && member.hold.is_none();
-        let is_silent = self.now.since(since) >= expiry;
-        member.is_idle() && may_be_forgotten && is_silent && !self.is_seen(name)
-    }
-
-    /// Since when a name has been silent for all that we could hear, and how long it may be.
-    fn silence(&self, member: &Member) -> Option<(Time, Duration)> {
-        let last_sign = member.last_sign_of_life();
-        if self.config.has_channel {
-            let hearing_since = self.ears.hearing_since?;
-            let since = last_sign.map_or(hearing_since, |at| at.max(hearing_since));
-            Some((since, self.config.expiry))
-        } else {
-            let since = last_sign.unwrap_or(member.known_since);
-            Some((since, self.config.expiry * KEPT_WITHOUT_CHANNEL))
-        }
-    }
-
-    /// Whether a node that we are linked to says that it is connected to this one.
-    fn is_seen(&self, name: &NodeName) -> bool {
-        let place = self.members.place(name);
-        place.is_some_and(|place| self.edges.seen_by(place).next().is_some())
     }
 
     fn reschedule(&mut self, name: &NodeName) {

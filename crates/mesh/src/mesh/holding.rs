@@ -83,29 +83,8 @@ impl Mesh {
         }
     }
 
-    /// Forgets a name; the others, too, where that is wanted.
-    pub(super) fn forget(&mut self, name: &NodeName) {
-        self.events.push_back(Event::Forgotten(name.clone()));
-        if self.config.prune {
-            self.cut_off(name);
-        }
-        let seen_by = self.seen_by(name);
-        self.drop_member(name);
-        // Their views lose it. Where it is connected still, that must be told anew.
-        seen_by.iter().for_each(|name| self.audit_soon(name));
-    }
-
-    fn seen_by(&self, name: &NodeName) -> Vec<NodeName> {
-        let place = self.members.place(name);
-        let places = place
-            .into_iter()
-            .flat_map(|place| self.edges.seen_by(place));
-        let nodes = places.filter_map(|place| self.members.at(place));
-        nodes.map(|(name, _)| name.clone()).collect()
-    }
-
     /// Nobody is told of a name that was never proven: it would be an atom there.
-    fn cut_off(&mut self, name: &NodeName) {
+    pub(super) fn cut_off(&mut self, name: &NodeName) {
         if !self.members.get(name).is_some_and(Member::is_proven) {
             return;
         }

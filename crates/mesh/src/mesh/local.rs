@@ -110,8 +110,8 @@ impl Mesh {
     /// said becomes an atom on every node that hears it.
     pub(super) fn names_to_announce(&self) -> Vec<NodeName> {
         let is_good = |(name, member): &(&NodeName, &Member)| {
-            let stays = member.is_proven() && !self.is_leaving(member);
-            self.runs_here(name) && stays && member.may_be_announced()
+            let may_be_announced = member.may_be_announced(self.now, self.config.expiry);
+            self.runs_here(name) && member.is_proven() && may_be_announced
         };
         let locals = self.members.iter().filter(is_good);
         let locals = locals.map(|(name, _)| name.clone());
