@@ -13,11 +13,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connections::InUse;
 
-/// What all large answers of a listener may hold together.
-const ROOM: usize = 16 * 1024 * 1024;
-/// What room is counted in. Less than one is nothing: answers of which each connection may
-/// have one, so that nobody who reads slowly keeps a scrape out.
-const UNIT: usize = 128 * 1024;
+/// What room is counted in, in bytes. Less than one is nothing: answers of which each
+/// connection may have one, so that nobody who reads slowly keeps a scrape out.
+const UNIT: u64 = 128 * 1024;
+/// What all large answers of a listener may hold together: 16 MiB.
+const UNITS: u32 = 128;
 /// Handed to the connection at a time.
 const PIECE: usize = 16 * 1024;
 
@@ -27,7 +27,7 @@ pub(super) struct Room(Arc<Semaphore>);
 
 impl Default for Room {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(ROOM / UNIT)))
+        Self(Arc::new(Semaphore::new(UNITS as usize)))
     }
 }
 
@@ -35,8 +35,7 @@ impl Room {
     /// The answer while there is room for it, else that there is none.
     pub(super) fn take_in(&self, answer: Response<Body>, in_use: InUse) -> Response<Answer> {
         let size = answer.body().size_hint().exact().unwrap_or_default();
-        let units = usize::try_from(size).unwrap_or(ROOM).min(ROOM) / UNIT;
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let units = u32::try_from(size / UNIT).map_or(UNITS, |units| units.min(UNITS));
         let (answer, room) = match self.0.clone().try_acquire_many_owned(units) {
             Ok(room) => (answer, Some(room)),
             Err(_) => (no_room(), None),

@@ -8,7 +8,6 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use pgmesh_dist::{Node, NodeConfig, TlsConfig};
 use pgmesh_name::{AllowList, NameForm, NodeName};
-
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
